@@ -1,0 +1,59 @@
+# Everything a contributor runs. `.venv` makes itself, from the lock files, with plain venv and pip.
+PYTHON ?= python3
+BIN := .venv/bin
+export OPENBLAS_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+.PHONY: help demo test lint format bench train-fusion lock clean
+
+help:  ## Say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# Two stamps: what engram needs, which is quick, and what working on it needs. A changed lock is installed at the next make.
+.venv/.base: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+.venv/.dev: .venv/.base requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	touch $@
+
+.venv: .venv/.dev  ## Make the virtual environment
+
+demo: .venv/.base  ## Remember seven months of conversation, then ask about it
+	$(BIN)/engram demo
+
+test: .venv/.dev  ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev  ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+format: .venv/.dev  ## Let ruff lay out the code and mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+DATA ?= ../shared/data
+bench: .venv/.base  ## Measure quality on $(DATA), then speed
+	$(BIN)/engram bench $(DATA)
+	$(BIN)/engram bench speed
+
+train-fusion: .venv/.dev  ## Learn the fusion weights again from $(DATA)
+	$(BIN)/python scripts/train_fusion.py $(DATA)
+
+# The newest versions pyproject.toml allows, for every platform and Python, with hashes; no index is written down.
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+lock: .venv/.dev  ## Resolve the dependencies anew
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml --group dev --constraint requirements.lock -o requirements-dev.lock
+
+clean:  ## Remove what make made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
