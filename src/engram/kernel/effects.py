@@ -1,0 +1,171 @@
+"""What a policy may ask the outside world for: small frozen dataclasses that are awaited.
+
+`Effect.__await__` yields the effect itself; a driver (`engram.kernel.drive`) performs it and sends
+back the result. So a policy holds no event loop, no thread and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from engram.kernel.record import Edge, Hit, Record
+
+__all__ = [
+    "Ask",
+    "Columns",
+    "Each",
+    "Effect",
+    "Embed",
+    "Find",
+    "Neighbours",
+    "Now",
+    "Program",
+    "Random",
+    "Rank",
+    "Read",
+    "Score",
+    "State",
+    "StateValue",
+    "Task",
+    "each",
+]
+
+T = TypeVar("T")
+Program = Coroutine[Any, Any, T]
+
+
+class Effect(Generic[T]):
+    """Something that only a driver can do; `await` gives its result."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Effect[T], T, T]:
+        return (yield self)
+
+
+class Columns(Protocol):
+    """The signals of all candidates of one query: `signals[name]` is a float32 array of shape [n].
+
+    `rows` maps positions in those arrays to record ids. `context` holds figures of the scope and the
+    query that fusion adapts to (such as the share of assistant turns).
+    """
+
+    @property
+    def signals(self) -> Mapping[str, Any]: ...
+    @property
+    def context(self) -> Mapping[str, float]: ...
+    def __len__(self) -> int: ...
+    def rows(self, positions: Sequence[int]) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StateValue:
+    """A policy's state and its version (0 and `None` where nothing was set yet)."""
+
+    value: Any
+    version: int
+
+
+@dataclass(frozen=True)
+class Ask(Effect[T]):
+    """A question to the chat model; the reply is validated into `reply`."""
+
+    prompt: str
+    reply: type[T]
+    system: str = ""
+
+
+@dataclass(frozen=True)
+class Embed(Effect[Any]):
+    """Vectors of texts: a float32 array of shape [len(texts), dimensions], unit or zero rows."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Find(Effect[list[Hit]]):
+    """The `k` current records nearest to a text in the program's scope (without run)."""
+
+    text: str
+    k: int = 10
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score(Effect[Columns]):
+    """Columns of signals over every candidate; `signals` names what is wanted, empty for all."""
+
+    query: str
+    signals: tuple[str, ...] = ()
+    at: datetime | None = None
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Read(Effect[list[Record]]):
+    """Current records by id, in the order asked; ids not found in scope are left out."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Neighbours(Effect[list[Edge]]):
+    """Current edges that touch any of the records."""
+
+    ids: tuple[str, ...]
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rank(Effect[list[float]]):
+    """A reranker's score for each text, higher is better."""
+
+    query: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class State(Effect[StateValue]):
+    """The policy's own state of that name in the program's scope."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Now(Effect[datetime]):
+    """The clock."""
+
+
+@dataclass(frozen=True)
+class Random(Effect[float]):
+    """A number in [0, 1) from the seed and the place in the program where it is asked for."""
+
+
+@dataclass(frozen=True)
+class Task(Effect[T]):
+    """A blocking call of the engine itself; policies have no use for it."""
+
+    call: Any
+
+    @classmethod
+    def of(cls, call: Any, *args: Any) -> Task[Any]:
+        """The call with its arguments bound."""
+        return cls((lambda: call(*args)) if args else call)
+
+
+@dataclass(frozen=True)
+class Each(Effect[list[T]]):
+    """Several effects or coroutines at once; results and errors in input order. Use `each`."""
+
+    items: tuple[Effect[T] | Program[T], ...]
+
+
+async def each(items: Iterable[Effect[T] | Program[T]]) -> list[T]:
+    """The results of `items`, in input order, whatever order they finish in.
+
+    All of them run to their end; then the first error in input order, if any, is raised.
+    """
+    return await Each(tuple(items))

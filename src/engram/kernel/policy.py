@@ -1,0 +1,85 @@
+"""The base of every memory method."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+from engram.kernel.changes import Changes
+from engram.kernel.record import Hit, Record
+from engram.kernel.scope import Scope
+
+__all__ = ["Policy", "Query", "Recall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to memory.
+
+    `at` anchors relative time expressions and recency. `level` is 0 for turns and derived records, 1
+    for windows, 2 for sessions. `depth` is how many ranked candidates the caller may need (at least
+    `k`; more where filters will drop some). `explain` asks for each signal's share.
+    """
+
+    text: str
+    scope: Scope
+    k: int = 10
+    at: datetime | None = None
+    level: int = 0
+    depth: int = 10
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What a read found, best first, and what it wants changed (such as `Reinforce`)."""
+
+    hits: tuple[Hit, ...] = ()
+    changes: Changes = field(default_factory=Changes)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One memory method: what to write, how to read, what to tend. Its fields are its parameters.
+
+    Subclasses set `name` and override what they need; each method is a coroutine that awaits effects
+    only. A policy that keeps the base `write` costs nothing on add: no job is made for it.
+    """
+
+    name: ClassVar[str] = "policy"
+
+    async def write(self, episodes: Sequence[Record]) -> Changes:
+        """What to derive from the episodes of one `add`."""
+        return Changes()
+
+    async def read(self, query: Query) -> Recall:
+        """The records that answer a query."""
+        raise NotImplementedError(f"policy {self.name!r} does not read")
+
+    async def tend(self, scope: Scope) -> Changes:
+        """What to do off the hot path: consolidation, decay, reflection."""
+        return Changes()
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The fields and their values."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @property
+    def made_by(self) -> str:
+        """Name and a hash of the parameters: who made a derived record."""
+        digest = hashlib.blake2b(repr(sorted(self.parameters.items())).encode(), digest_size=4).hexdigest()
+        return f"{self.name}:{digest}"
+
+    @property
+    def writes(self) -> bool:
+        """Whether `write` does anything."""
+        return type(self).write is not Policy.write
+
+    @property
+    def tends(self) -> bool:
+        """Whether `tend` does anything."""
+        return type(self).tend is not Policy.tend

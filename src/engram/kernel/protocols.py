@@ -1,0 +1,401 @@
+"""What floor 1 must provide: a store in at most twelve methods, and the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from engram.kernel.record import Edge, Record
+from engram.kernel.scope import Scope
+
+__all__ = [
+    "Batch",
+    "Close",
+    "CloseEdge",
+    "Committed",
+    "Embedder",
+    "EndJob",
+    "Entry",
+    "Expunge",
+    "Job",
+    "Lease",
+    "Mark",
+    "Op",
+    "Put",
+    "PutEdge",
+    "PutInfo",
+    "PutJob",
+    "PutState",
+    "Require",
+    "Reranker",
+    "Select",
+    "Position",
+    "StateRow",
+    "Store",
+    "Supersede",
+]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Texts to vectors.
+
+    `name` is its identity, version included; a store remembers it. `local` says that it answers at once
+    and without a network.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+    @property
+    def local(self) -> bool: ...
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """A float32 array of shape [len(texts), dimensions]; each row a unit vector or all zeros."""
+        ...
+
+    def count(self, text: str) -> int:
+        """How many tokens the text has."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Scores texts against a query; higher is better."""
+
+    def rank(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
+
+
+class Entry(NamedTuple):
+    """One record version as the index needs it. Times are microseconds since 1970; `closed` 0 or 1.
+
+    `words` and `vector` are the bytes that were put with the version; `vector` is `None` while it is
+    still to come.
+    """
+
+    sequence: int
+    arrival: int
+    id: str
+    version: int
+    kind: str
+    agent_id: str | None
+    run_id: str | None
+    role: str | None
+    name: str | None
+    time: int
+    valid_start: int | None
+    valid_end: int | None
+    known_start: int
+    known_end: int | None
+    expires: int | None
+    strength: float
+    trust: float
+    made_by: str | None
+    closed: int
+    words: bytes
+    vector: bytes | None
+
+
+class Position(NamedTuple):
+    """Where a store's history stands: `last` grows with every change, `erasures` with every `Expunge`."""
+
+    last: int
+    erasures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Insert a new record (version 1) with its index entry.
+
+    An empty `record.id` asks the store for one (`new_id` of `record.known.start`, the new sequence and
+    the store's tag). `arrival`, `opened` and `closed` of the record are the store's to set, but `keep`
+    (imports) keeps what the record says, closed versions included.
+    """
+
+    record: Record
+    words: bytes = b""
+    vector: bytes | None = b""
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Make `record` the latest version of its id; the version before it keeps its content and closes.
+
+    `expected` is the version that must be the latest now (open or closed). The old version's known time
+    ends, if it was open, where the new one's starts. `record.version` is set by the store.
+    """
+
+    record: Record
+    expected: int
+    words: bytes = b""
+    vector: bytes | None = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the known time of the latest version, with no successor: the record is believed no more."""
+
+    id: str
+    expected: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Set what has no versions: counters, and a vector that came later. `None` keeps a field.
+
+    With `version` it applies only while that version is the latest; else it does nothing.
+    """
+
+    id: str
+    version: int | None = None
+    strength: float | None = None
+    trust: float | None = None
+    words: bytes | None = None
+    vector: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """Destroy records with all versions, entries, lineage rows, edges that touch them, and the jobs and
+    states whose `reads` name them."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Require:
+    """Fail with `Conflict` unless every id exists; with a version, unless it is the latest and open."""
+
+    ids: tuple[tuple[str, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PutEdge:
+    """Insert an edge, or replace the one with its id."""
+
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True)
+class CloseEdge:
+    """End an edge's known time."""
+
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A policy's state in a scope. `reads` are the record ids that its program had read."""
+
+    policy: str
+    scope: Scope
+    name: str
+    value: Any
+    version: int
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PutState:
+    """Set a state; fails with `Conflict` unless its version is `row.version - 1` (0: absent)."""
+
+    row: StateRow
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that is owed. `kind` is `write`, `embed`, `rebuild` or `purge`; `scope` is its lane.
+
+    `status` is `pending` or `parked`; a job is running while `owner` is set and `until` is not past.
+    `journal` maps a place in the program to the model's reply. `reads` are record ids that it has read.
+    """
+
+    id: str
+    kind: str
+    scope: Scope
+    created: datetime
+    policy: str | None = None
+    records: tuple[str, ...] = ()
+    status: str = "pending"
+    attempts: int = 0
+    owner: str | None = None
+    until: datetime | None = None
+    not_before: datetime | None = None
+    error: str | None = None
+    journal: Mapping[str, Any] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PutJob:
+    """Insert a job or replace the one with its id.
+
+    An empty `job.id` asks the store for one, as with `Put`. An empty `job.records` with `fresh` set
+    means: the records that this batch put, duplicates left out; with none left the job is not stored.
+    `if_exists` makes it do nothing when the job is gone meanwhile.
+    """
+
+    job: Job
+    fresh: bool = False
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Take a pending job until `until`.
+
+    Fails with `Conflict` when the job is gone or parked, or when it or another `write` or `rebuild` job
+    of the same lane is leased to another owner past `now`.
+    """
+
+    id: str
+    owner: str
+    now: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """Remove a finished job. With `owner`, fails with `Conflict` unless the lease is still the owner's."""
+
+    id: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutInfo:
+    """Set a fact about the store itself, such as its embedder; `None` removes it."""
+
+    key: str
+    value: str | None
+
+
+Op = (
+    Put
+    | Supersede
+    | Close
+    | Mark
+    | Expunge
+    | Require
+    | PutEdge
+    | CloseEdge
+    | PutState
+    | PutJob
+    | Lease
+    | EndJob
+    | PutInfo
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Operations that are committed together, in order, or not at all."""
+
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit did.
+
+    `change_set` is its number: `opened` of versions that it opened and `closed` of those it closed. `ids`
+    and `duplicates` are parallel to the batch's `Put`s: the stored (or already present) id, and whether
+    the same content was there under the same origin. `jobs` are the ids of jobs put, in order.
+    """
+
+    change_set: int
+    ids: tuple[str, ...] = ()
+    duplicates: tuple[bool, ...] = ()
+    jobs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which records to read; the conditions are joined by "and".
+
+    Without `history` the latest version of each record, closed ones only if `closed`; with it every
+    version, oldest first within an id. `derived_from` selects what names any of these ids as a source.
+    `change_set` selects versions that this change set opened or closed (with `history`). `scope` is a
+    pattern. Order: by arrival, or by (time, arrival) if `by_time`; `after` is the arrival (or the
+    (time, arrival) pair, time in microseconds) to go on behind. With `ids` alone the order is theirs.
+    """
+
+    ids: tuple[str, ...] | None = None
+    scope: Scope | None = None
+    kinds: tuple[str, ...] = ()
+    origin: str | None = None
+    derived_from: tuple[str, ...] | None = None
+    change_set: int | None = None
+    made_by: str | None = None
+    history: bool = False
+    closed: bool = False
+    expired_by: datetime | None = None
+    by_time: bool = False
+    after: int | tuple[int, int] | None = None
+    limit: int | None = None
+
+
+class Store(Protocol):
+    """A transactional database of records, versions, edges, jobs, states and index entries.
+
+    Every method is blocking, coarse and thread-safe; errors are `StoreError`s with their cause. The
+    contract is `engram.testing.StoreContract`.
+    """
+
+    def commit(self, batch: Batch) -> Committed:
+        """Apply the operations in one transaction. Raises `Conflict` (nothing applied)."""
+        ...
+
+    def select(self, what: Select) -> list[Record]:
+        """Records or versions."""
+        ...
+
+    def entries(self, scope: Scope, after: int = 0, limit: int = 5000, history: bool = False) -> list[Entry]:
+        """Index entries in `scope` (a pattern) with a sequence above `after`, by sequence.
+
+        Latest versions, closed ones included (`closed` = 1, words and vector empty); with `history` every
+        version with its words and vector.
+        """
+        ...
+
+    def sequence(self) -> Position:
+        """Where the history stands now, other processes' commits included. Costs microseconds."""
+        ...
+
+    def edges(self, scope: Scope, ids: Sequence[str] | None = None, history: bool = False) -> list[Edge]:
+        """Edges in scope, of the given records or all; open ones, or with `history` all."""
+        ...
+
+    def states(self, scope: Scope, policy: str | None = None, name: str | None = None) -> list[StateRow]:
+        """States whose scope equals `scope`, or is covered by it where `policy` is `None`."""
+        ...
+
+    def jobs(self, scope: Scope | None = None, kind: str | None = None, ids: Sequence[str] | None = None) -> list[Job]:
+        """Jobs, oldest first; `scope` is a pattern."""
+        ...
+
+    def scopes(self, pattern: Scope | None = None) -> list[tuple[Scope, int]]:
+        """Every scope with records, and how many latest versions are open in it."""
+        ...
+
+    def info(self) -> Mapping[str, str]:
+        """Facts about the store: `format`, `tag`, `created`, `bytes`, `analyser`, `embedder`, `dimensions` …"""
+        ...
+
+    def check(self) -> list[str]:
+        """What is structurally wrong, one sentence each: the database's own check, dangling rows."""
+        ...
+
+    def purge(self) -> bool:
+        """Make bytes of expunged content vanish from the files; False where an open reader prevents it."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; further calls raise `StoreError`."""
+        ...
