@@ -31,7 +31,7 @@ test: .venv/.dev  ## Run the tests
 lint: .venv/.dev  ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
@@ -47,9 +47,9 @@ bench: .venv/.base  ## Measure quality on $(DATA), then speed
 train-fusion: .venv/.dev  ## Learn the fusion weights again from $(DATA)
 	$(BIN)/python scripts/train_fusion.py $(DATA)
 
-# The newest versions pyproject.toml allows, for every platform and Python, with hashes; no index is written down.
+# The newest versions pyproject.toml allows, for every platform and Python, with hashes.
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+	--custom-compile-command 'make lock'
 lock: .venv/.dev  ## Resolve the dependencies anew
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) pyproject.toml --group dev --constraint requirements.lock -o requirements-dev.lock

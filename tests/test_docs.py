@@ -12,8 +12,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def run_page(page: Path) -> int:
     """Run the Python blocks of one page in one namespace; gives how many ran."""
-    parsers = [PythonCodeBlockParser(), SkipParser()]
-    document = Sybil(parsers=parsers, path=str(page.parent), pattern=page.name).parse(page)
+    sybil = Sybil([PythonCodeBlockParser(), SkipParser()], path=str(page.parent), pattern=page.name)
+    document = sybil.parse(page)
     ran = 0
     for example in document.examples():
         example.evaluate()
