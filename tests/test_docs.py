@@ -1,5 +1,8 @@
 """The Python in README.md and docs/ runs, block after block, as a reader would type it."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,28 @@ def test_the_code_on_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_the_readme_has_code() -> None:
     assert "\n```python\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def shell_lines(page: Path) -> list[str]:
+    """The commands in the shell blocks of one page."""
+    blocks = re.findall(
+        r"^```(?:bash|sh|console)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
+
+
+def test_every_engram_command_on_a_page_exists() -> None:
+    engram = Path(sys.executable).with_name("engram")
+    helped = subprocess.run([engram, "--help"], capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"^\W*([a-z-]+)\s{2,}", helped, re.MULTILINE))
+    asked = {line.split()[1] for page in PAGES for line in shell_lines(page) if line.startswith("engram ")}
+    assert asked - {"--help", "--version"} <= known
+
+
+def test_every_make_target_on_a_page_exists() -> None:
+    targets = set(re.findall(r"^([.a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    asked = {line.split()[1] for page in PAGES for line in shell_lines(page) if line.startswith("make ")}
+    assert asked <= targets
 
 
 def test_code_that_fails_is_noticed(tmp_path: Path) -> None:
