@@ -11,6 +11,8 @@ help:  ## Say what each target does
 
 # Two stamps: what engram needs, which is quick, and what working on it needs. A changed lock is installed at the next make.
 .venv/.base: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'engram needs Python 3.11 or newer: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps -e .

@@ -51,6 +51,12 @@ def test_every_engram_command_on_a_page_exists() -> None:
     assert asked - {"--help", "--version"} <= known
 
 
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+        assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
 def test_every_make_target_on_a_page_exists() -> None:
     targets = set(re.findall(r"^([.a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     asked = {line.split()[1] for page in PAGES for line in shell_lines(page) if line.startswith("make ")}
