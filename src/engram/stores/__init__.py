@@ -1,0 +1,47 @@
+"""Stores: transactional databases of records, versions, edges, jobs, states and index entries."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from engram.kernel.clock import Clock, utc_now
+from engram.kernel.errors import ConfigError
+from engram.kernel.protocols import Store
+
+__all__ = ["open_store"]
+
+GROUP = "engram.stores"
+_BUILT_IN = {"ram": "engram.stores.ram:open_ram", "sqlite": "engram.stores.sqlite:open_sqlite"}
+
+
+def open_store(
+    url: str | None, *, durability: str = "process", clock: Clock = utc_now, seed: int = 0
+) -> Store:
+    """The store at `url`: `ram:`, `sqlite:///relative/path`, `sqlite:////absolute/path`.
+
+    Further schemes come from installed packages, by entry points of the group `engram.stores`: the name
+    is the scheme, the object a callable with this function's arguments. `durability` is `process`
+    (survives `kill -9`) or `power` (survives a power cut too). `clock` and `seed` decide the ids.
+    Raises `ConfigError` for what cannot be opened and `NeedsMigration` for a store of a newer version.
+    """
+    if durability not in ("process", "power"):
+        raise ConfigError(f"durability: {durability!r} is unknown; it may be 'process' or 'power'")
+    if not url or ":" not in url:
+        raise ConfigError(f"url: {url!r} is no store; it may be {_known()}")
+    scheme = url.partition(":")[0].lower()
+    for entry in entry_points(group=GROUP, name=scheme) or _built_in(scheme):
+        return cast("Store", entry.load()(url, durability=durability, clock=clock, seed=seed))
+    if scheme in ("postgresql", "postgres"):
+        raise ConfigError(f"url: PostgreSQL stores are not there yet; it may be {_known()}")
+    raise ConfigError(f"url: no store is installed for {scheme!r}; it may be {_known()}")
+
+
+def _built_in(scheme: str) -> list[EntryPoint]:
+    """The built-in's own entry point, for a source tree that is on the path without being installed."""
+    return [EntryPoint(scheme, _BUILT_IN[scheme], GROUP)] if scheme in _BUILT_IN else []
+
+
+def _known() -> str:
+    others = entry_points(group=GROUP).names - _BUILT_IN.keys()
+    return ", ".join(["ram:", "sqlite:///path", *(f"{name}:…" for name in sorted(others))])

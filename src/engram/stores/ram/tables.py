@@ -1,0 +1,106 @@
+"""What the plain store holds, and how a failed commit leaves no trace of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from engram.kernel.clock import micros
+from engram.kernel.protocols import Entry, Job, StateRow
+from engram.kernel.record import Edge, Record
+from engram.kernel.scope import Scope
+
+__all__ = ["Row", "Tables"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+_GONE: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A version of a record with its index entry, under the sequence of its last change."""
+
+    record: Record
+    words: bytes
+    vector: bytes | None
+    sequence: int
+
+    def entry(self, *, history: bool) -> Entry:
+        record = self.record
+        hidden = not record.current and not history
+        return Entry(
+            self.sequence,
+            record.arrival,
+            record.id,
+            record.version,
+            record.kind,
+            record.scope.agent_id,
+            record.scope.run_id,
+            record.role,
+            record.name,
+            micros(record.time),
+            maybe_micros(record.valid.start),
+            maybe_micros(record.valid.end),
+            micros(record.known.start or record.time),
+            maybe_micros(record.known.end),
+            maybe_micros(record.expires),
+            record.strength,
+            record.trust,
+            record.made_by,
+            int(not record.current),
+            b"" if hidden else self.words,
+            b"" if hidden else self.vector,
+        )
+
+
+class Tables:
+    """All that the store holds, with an undo list so that a failed commit leaves no trace."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[Row, ...]] = {}
+        self.origins: dict[tuple[Scope, str], str] = {}
+        self.arrivals: dict[int, str] = {}
+        self.edges: dict[str, Edge] = {}
+        self.states: dict[tuple[str, Scope, str], StateRow] = {}
+        self.jobs: dict[str, Job] = {}
+        self.info: dict[str, str] = {}
+        self.log: list[tuple[int, str]] = []
+        self.last = 0
+        self.erasures = 0
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._before = (0, 0, 0)
+
+    def begin(self) -> None:
+        self._undo.clear()
+        self._before = (self.last, self.erasures, len(self.log))
+
+    def set(self, table: dict[K, V], key: K, value: V) -> None:
+        self._undo.append((table, key, table.get(key, _GONE)))
+        table[key] = value
+
+    def drop(self, table: dict[K, V], key: K) -> None:
+        if key in table:
+            self._undo.append((table, key, table.pop(key)))
+
+    def rollback(self) -> None:
+        for table, key, value in reversed(self._undo):
+            if value is _GONE:
+                table.pop(key, None)
+            else:
+                table[key] = value
+        self.last, self.erasures, length = self._before
+        del self.log[length:]
+
+    @property
+    def size(self) -> int:
+        return len(self.rows) + len(self.edges) + len(self.jobs) + len(self.states)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._undo)
+
+
+def maybe_micros(moment: datetime | None) -> int | None:
+    return None if moment is None else micros(moment)

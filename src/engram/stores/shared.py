@@ -1,0 +1,163 @@
+"""What all stores must decide alike: identity of content, ids, and the words of their refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from engram.kernel.clock import micros
+from engram.kernel.errors import Conflict, InvalidInput
+from engram.kernel.protocols import Job, PutInfo, Select, StateRow
+from engram.kernel.record import Interval, Record, new_id
+from engram.kernel.scope import Scope
+
+__all__ = [
+    "RESERVED",
+    "check_info",
+    "edge_lost",
+    "gone",
+    "id_taken",
+    "ids_alone",
+    "issue_id",
+    "job_lost",
+    "lane_kinds",
+    "moved",
+    "origin_taken",
+    "pack",
+    "plain",
+    "same_version",
+    "sortable",
+    "state_moved",
+    "store_tag",
+    "taken",
+    "unpack",
+    "version_moved",
+    "versions_missing",
+]
+
+RESERVED = frozenset({"format", "tag", "created", "bytes", "purge"})
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def pack(value: Any) -> str:
+    """JSON text of a value."""
+    return _encode(value)
+
+
+def unpack(text: str) -> Any:
+    """The value of JSON text."""
+    return json.loads(text)
+
+
+def store_tag(created: datetime, seed: int) -> int:
+    """40 bits that set a store's ids apart from other stores', the same for the same clock and seed."""
+    digest = hashlib.blake2b(f"{seed}/{micros(created)}".encode(), digest_size=5).digest()
+    return int.from_bytes(digest, "big")
+
+
+def issue_id(moment: datetime, sequence: int, tag: int) -> str:
+    """A new id for something that became known at `moment`."""
+    return new_id(micros(moment) // 1000, sequence, tag)
+
+
+def same_version(one: Record, other: Record) -> bool:
+    """Whether two records say the same as the same version of the same id.
+
+    What a store sets or moves without opening a version is left aside: arrival, change sets, the end of
+    known time, strength and trust.
+    """
+    return _bare(one) == _bare(other)
+
+
+def _bare(record: Record) -> Record:
+    return replace(
+        record,
+        known=Interval(record.known.start),
+        strength=1.0,
+        trust=1.0,
+        metadata=dict(record.metadata),
+        arrival=0,
+        opened=0,
+        closed=None,
+    )
+
+
+def origin_taken(origin: str | None, owner: str) -> Conflict:
+    return Conflict(
+        f"id {origin!r} is taken in this scope: record {owner} holds other content under it; "
+        f"use another id, or edit {owner}"
+    )
+
+
+def id_taken(id: str) -> Conflict:
+    return Conflict(f"id {id} is taken by a record of other content; leave new ids to the store")
+
+
+def version_moved(id: str, expected: int, latest: int, *, is_open: bool) -> Conflict:
+    state = "open" if is_open else "closed"
+    return Conflict(
+        f"record {id} is at version {latest} ({state}), expected version {expected}; read it and try again"
+    )
+
+
+def gone(id: str) -> Conflict:
+    return Conflict(f"record {id} is not there (any more); read again what this stands on")
+
+
+def job_lost(id: str, why: str) -> Conflict:
+    return Conflict(f"job {id} {why}; another process has it or ended it")
+
+
+def plain(value: Any) -> Any:
+    """A copy of `value` as JSON gives it back: lists, dicts, text, numbers."""
+    return value if value is None or isinstance(value, str | int | float) else unpack(pack(value))
+
+
+def sortable(scope: Scope) -> tuple[str, str, str, str]:
+    """A scope's place among scopes: by field, none first."""
+    return (scope.tenant, scope.user_id or "", scope.agent_id or "", scope.run_id or "")
+
+
+def ids_alone(what: Select) -> bool:
+    """Whether ids are the only condition, so that their order counts."""
+    return what.ids is not None and what == Select(
+        ids=what.ids, history=what.history, closed=what.closed, limit=what.limit
+    )
+
+
+def check_info(op: PutInfo) -> None:
+    if op.key in RESERVED:
+        raise InvalidInput(f"info: {op.key!r} is the store's own; use another key")
+
+
+def edge_lost(id: str) -> Conflict:
+    return Conflict(f"edge {id} is not there or closed already; read the edges again")
+
+
+def state_moved(row: StateRow, present: int) -> Conflict:
+    return Conflict(
+        f"state {row.name!r} of {row.policy!r} is at version {present}, expected {row.version - 1}; "
+        "read it and try again"
+    )
+
+
+def versions_missing(id: str, version: int, present: int) -> Conflict:
+    return Conflict(f"record {id}: version {version} cannot follow version {present}; put them oldest first")
+
+
+def moved(id: str) -> Conflict:
+    return Conflict(f"record {id}: a new version cannot change scope or id of origin; put a new record")
+
+
+def taken(known: Record, record: Record) -> bool:
+    """Whether a put under an id that is there already says the same as that record's first version."""
+    same = known.same_content(record)
+    return same and (known.scope, known.origin) == (record.scope, record.origin)
+
+
+def lane_kinds(job: Job) -> bool:
+    """Whether the job may only run while no other of its lane does."""
+    return job.kind in ("write", "rebuild")
