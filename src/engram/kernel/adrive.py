@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from engram.kernel.drive import Perform, Steps, as_program, close_items, in_order
-from engram.kernel.effects import Each, Effect, Program
+from engram.kernel.effects import Each, Effect, Program, Under
 
 __all__ = ["arun"]
 
 T = TypeVar("T")
 _CONCURRENCY = 8
-APerform = Callable[[Effect[Any], str], Awaitable[Any]]
 
 
 async def arun(program: Program[T], perform: Perform, *, concurrency: int = _CONCURRENCY) -> T:
-    """Run `program` on the running event loop; blocking effects go to threads, at most `concurrency` at once.
+    """Run `program` on the running event loop; effects are performed in threads, at most `concurrency` at once.
 
-    Cancelling it closes the program at the effect it waits for.
+    Cancelling it closes the program at the effect it waits for; a call that a thread has begun goes on
+    to its end, but its result is dropped. Raises what the program raises.
     """
-    gate = asyncio.Semaphore(concurrency)
-
-    async def perform_in_thread(effect: Effect[Any], path: str) -> Any:
-        async with gate:
-            return await asyncio.to_thread(perform, effect, path)
-
-    return cast("T", await _arun(program, perform_in_thread, ""))
+    return cast("T", await _arun(program, perform, asyncio.Semaphore(concurrency), ""))
 
 
-async def _arun(program: Program[Any], perform: APerform, prefix: str) -> Any:
+async def _perform(perform: Perform, effect: Effect[Any], path: str, gate: asyncio.Semaphore) -> Any:
+    async with gate:
+        return await asyncio.to_thread(perform, effect, path)
+
+
+async def _arun(program: Program[Any], perform: Perform, gate: asyncio.Semaphore, prefix: str) -> Any:
     steps = Steps(program, prefix)
     try:
         effect = steps.step(None, None)
@@ -38,9 +36,11 @@ async def _arun(program: Program[Any], perform: APerform, prefix: str) -> Any:
             value, error = None, None
             try:
                 if isinstance(effect, Each):
-                    value = await _arun_each(effect, perform, steps.path)
+                    value = await _arun_each(effect, perform, gate, steps.path)
+                elif isinstance(effect, Under):
+                    value = await _arun(effect.program, effect.perform, gate, "")
                 else:
-                    value = await perform(effect, steps.path)
+                    value = await _perform(perform, effect, steps.path, gate)
             except Exception as raised:
                 error = raised
             effect = steps.step(value, error)
@@ -49,14 +49,14 @@ async def _arun(program: Program[Any], perform: APerform, prefix: str) -> Any:
         program.close()
 
 
-async def _arun_each(effect: Each[Any], perform: APerform, path: str) -> list[Any]:
+async def _arun_each(effect: Each[Any], perform: Perform, gate: asyncio.Semaphore, path: str) -> list[Any]:
     async def child(index: int) -> tuple[Any, Exception | None]:
         item = effect.items[index]
         place = f"{path}.{index}"
         try:
-            if isinstance(item, Effect) and not isinstance(item, Each):
-                return await perform(item, place), None
-            return await _arun(as_program(item), perform, place + "."), None
+            if isinstance(item, Effect) and not isinstance(item, Each | Under):
+                return await _perform(perform, item, place, gate), None
+            return await _arun(as_program(item), perform, gate, place + "."), None
         except Exception as error:
             return None, error
 

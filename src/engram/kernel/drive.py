@@ -1,4 +1,6 @@
-"""Drivers: they run a program of effects, blocking (`run`) or from a script (`replay`); `engram.kernel.adrive` has `arun`.
+"""Drivers: they run a program of effects, blocking (`run`) or from a script (`replay`).
+
+`engram.kernel.adrive` has the one for an event loop, `arun`.
 
 A perform function is given each effect and the path of its place in the program ("3", or "3.0.1" for the
 second effect of the first child of an `each` that was the program's fourth effect). Paths are the same in
@@ -11,10 +13,21 @@ import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 
-from engram.kernel.effects import Each, Effect, Program
+from engram.kernel.effects import Each, Effect, Program, Under
 from engram.kernel.errors import EngramError
 
-__all__ = ["Perform", "ReplayMismatch", "Steps", "Transcript", "as_program", "close_items", "in_order", "record", "replay", "run"]
+__all__ = [
+    "Perform",
+    "ReplayMismatch",
+    "Steps",
+    "Transcript",
+    "as_program",
+    "close_items",
+    "in_order",
+    "record",
+    "replay",
+    "run",
+]
 
 T = TypeVar("T")
 Perform = Callable[[Effect[Any], str], Any]
@@ -109,6 +122,8 @@ def _run(program: Program[Any], perform: Perform, concurrency: int, prefix: str)
             try:
                 if isinstance(effect, Each):
                     value = _run_each(effect, perform, concurrency, steps.path)
+                elif isinstance(effect, Under):
+                    value = _run(effect.program, effect.perform, concurrency, "")
                 else:
                     value = perform(effect, steps.path)
             except Exception as raised:
@@ -123,7 +138,7 @@ def _run_each(effect: Each[Any], perform: Perform, concurrency: int, path: str) 
     def child(index: int) -> Any:
         item = effect.items[index]
         place = f"{path}.{index}"
-        if isinstance(item, Effect) and not isinstance(item, Each):
+        if isinstance(item, Effect) and not isinstance(item, Each | Under):
             return perform(item, place)
         return _run(as_program(item), perform, 1, place + ".")
 
@@ -176,12 +191,12 @@ def close_items(effect: Each[Any]) -> None:
 def _not_an_effect(program: Program[Any], asked: object) -> TypeError:
     """A `TypeError` that names the line of the policy that awaited something foreign."""
     inner: Any = program
-    place = "an unknown line"
+    places = []
     while inner is not None and getattr(inner, "cr_frame", None) is not None:
         frame = inner.cr_frame
-        place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}")
         inner = inner.cr_await
     return TypeError(
-        f"{place}: a policy may await effects, each(…) and coroutines of those, not {type(asked).__name__}; "
-        "see engram.kernel.effects"
+        f"{' -> '.join(places)}: a policy may await effects, each(…) and coroutines of those, "
+        f"not {type(asked).__name__}; see engram.kernel.effects"
     )

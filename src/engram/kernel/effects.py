@@ -30,6 +30,7 @@ __all__ = [
     "State",
     "StateValue",
     "Task",
+    "Under",
     "each",
 ]
 
@@ -154,6 +155,14 @@ class Task(Effect[T]):
     def of(cls, call: Any, *args: Any) -> Task[Any]:
         """The call with its arguments bound."""
         return cls((lambda: call(*args)) if args else call)
+
+
+@dataclass(frozen=True)
+class Under(Effect[T]):
+    """A program run with a perform function of its own, as the engine runs a policy's. Paths start anew."""
+
+    program: Program[T]
+    perform: Any
 
 
 @dataclass(frozen=True)

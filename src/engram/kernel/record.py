@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from engram.kernel.clock import parse_time
 from engram.kernel.scope import Scope
 
-__all__ = ["KINDS", "ROLES", "Edge", "Hit", "Interval", "Kind", "Record", "Role", "derived_id", "new_id"]
+__all__ = ["KINDS", "ROLES", "TEXT_MARK", "Edge", "Hit", "Interval", "Kind", "Record", "Role", "derived_id", "new_id"]
 
 Kind = Literal[
     "episode", "fact", "entity", "summary", "core", "procedure", "case", "lesson", "resource", "secret", "task"
@@ -19,6 +19,7 @@ Kind = Literal[
 Role = Literal["user", "assistant", "system", "developer", "tool"]
 KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
+TEXT_MARK = "$text"
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -47,8 +48,9 @@ class Record:
     """A text (or a payload) and what is known about it.
 
     `time` is when it was said; `valid` when it is true in the world; `known` when the system held it.
-    `payload` is the original message where text, role, name, origin and metadata alone do not give it
-    back. `arrival` orders records that arrived in one store; `opened` and `closed` name the change sets
+    `payload` is the original message where text, role, name and origin alone do not give it back; a
+    mapping with the key `TEXT_MARK` stands for itself with the text as `content`, an empty string for the
+    bare text, so that no text is held twice. `arrival` orders records that arrived in one store; `opened` and `closed` name the change sets
     that opened and closed this version. `strength` and `trust` lie in [0, 1].
     """
 
@@ -78,6 +80,10 @@ class Record:
     @property
     def original(self) -> Any:
         """The message exactly as it was given to `add` (times as ISO 8601 text)."""
+        if isinstance(self.payload, str):
+            return self.text
+        if isinstance(self.payload, dict) and TEXT_MARK in self.payload:
+            return {**{key: item for key, item in self.payload.items() if key != TEXT_MARK}, "content": self.text}
         if self.payload is not None:
             return self.payload
         message: dict[str, Any] = {"role": self.role, "content": self.text}
@@ -227,7 +233,8 @@ def new_id(milliseconds: int, sequence: int, tag: int) -> str:
     48 bits of milliseconds since 1970, 42 bits of sequence, 40 bits of the store's tag: unique in one
     store by the sequence, apart between stores by the tag, and the same for the same clock and seed.
     """
-    return _base32(((milliseconds & (1 << 48) - 1) << 82) | ((sequence & (1 << 42) - 1) << 40) | (tag & (1 << 40) - 1))
+    time, place, store = milliseconds & (1 << 48) - 1, sequence & (1 << 42) - 1, tag & (1 << 40) - 1
+    return _base32(time << 82 | place << 40 | store)
 
 
 def derived_id(job: str, ordinal: int) -> str:
@@ -250,8 +257,3 @@ def _iso(moment: datetime | None) -> str | None:
 
 def _moment(value: Any) -> datetime | None:
     return None if value is None else parse_time(value)[0]
-
-
-def record_ids(records: Sequence[Record]) -> tuple[str, ...]:
-    """The ids of `records`, in order."""
-    return tuple(record.id for record in records)

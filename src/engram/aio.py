@@ -1,0 +1,294 @@
+"""The face of a memory for an event loop: the names of `engram.memory`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from engram.bound import Bound, ScopeIds, as_ids
+from engram.config import open_core
+from engram.engine import check, portable, read, revise, upkeep, write
+from engram.engine.lens import AsOf
+from engram.engine.results import Page, Receipt, Report
+from engram.kernel.clock import Clock
+from engram.kernel.adrive import arun
+from engram.kernel.policy import Policy
+from engram.kernel.protocols import Embedder, Reranker
+from engram.kernel.record import Hit, Record
+from engram.operators.packing import Context
+
+__all__ = ["AsyncMemory", "AsyncView"]
+
+T = TypeVar("T")
+
+
+class AsyncMemory:
+    """`engram.Memory` for an event loop: the same calls with the same meaning, awaited.
+
+    Opening is blocking (a few milliseconds). Cancelling `add` after the raw commit loses nothing: what
+    the policy derives is left to a pending job.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        policy: Policy | str | None = None,
+        embedder: Embedder | str | None = None,
+        model: Any = None,
+        reranker: Reranker | None = None,
+        durability: str = "process",
+        cache_mb: int = 512,
+        clock: Clock | None = None,
+        seed: int = 0,
+    ) -> None:
+        core = open_core(
+            url,
+            policy=policy,
+            embedder=embedder,
+            model=model,
+            reranker=reranker,
+            durability=durability,
+            cache_mb=cache_mb,
+            clock=clock,
+            seed=seed,
+        )
+        self._bound = Bound(core)
+
+    async def add(
+        self,
+        messages: object,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        kind: str | None = None,
+        infer: bool = True,
+        expires: object = None,
+        wait: bool = True,
+        **ids: Unpack[ScopeIds],
+    ) -> Receipt:
+        """Store one message or a list of them; when this returns, their text survives a killed process.
+
+        A message is text, or a mapping with `role`, `content`, and optionally `name`, `time`, `id`,
+        `metadata`. All are checked before any is stored. Without ids they go to user `default`. `infer`
+        lets the policy derive from them, `wait=False` leaves that to a job. `expires` is when they end.
+        """
+        request = write.AddRequest(messages, self._bound.address(ids), metadata, kind, infer, expires, wait)
+        return await self._run(write.add(self._bound.core, request))
+
+    async def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        filters: Mapping[str, Any] | None = None,
+        at: object = None,
+        min_score: float = 0.0,
+        explain: bool = False,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> list[Hit]:
+        """The `k` best current records for a query, best first, with scores in [0, 1].
+
+        `at` anchors expressions like "last May" (default: now). `explain` fills `Hit.why`. Raises
+        `Forbidden` where no id is named, unless `everyone`.
+        """
+        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score, explain)
+        return await self._run(read.search(self._bound.core, self._bound.core.present, request))
+
+    async def context(
+        self,
+        query: str,
+        *,
+        budget: int = 1500,
+        k: int = 10,
+        filters: Mapping[str, Any] | None = None,
+        at: object = None,
+        min_score: float = 0.0,
+        count: Callable[[str], int] | None = None,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Context:
+        """What is remembered about a query, packed for a prompt into at most `budget` tokens.
+
+        `count` counts tokens (default: the embedder's tokeniser).
+        """
+        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score)
+        return await self._run(read.context(self._bound.core, self._bound.core.present, request, budget, count))
+
+    async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
+        """One record. Raises `NotFound`, also where it belongs to another scope."""
+        return await self._call(read.get, self._bound.core.present, id, self._bound.scope(ids))
+
+    async def get_all(
+        self,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Page:
+        """Current records in order of arrival, `limit` a page; give a page's `next` as `after`."""
+        request = read.ListRequest(self._bound.scope(ids), everyone, filters, after, limit)
+        return await self._call(read.get_all, self._bound.core.present, request)
+
+    async def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
+        """Every version of a record, oldest first. Raises `NotFound`."""
+        return await self._call(read.history, id, self._bound.scope(ids))
+
+    async def edit(
+        self,
+        id: str,
+        *,
+        text: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **ids: Unpack[ScopeIds],
+    ) -> Receipt:
+        """Open a new version with another text or (replaced as a whole) other metadata. Raises `NotFound`."""
+        return await self._call(revise.edit, id, self._bound.scope(ids), text, metadata)
+
+    async def forget(
+        self,
+        ids: str | list[str] | None = None,
+        *,
+        everyone: bool = False,
+        dry_run: bool = False,
+        **scope_ids: Unpack[ScopeIds],
+    ) -> Receipt:
+        """Erase records, or a scope, with all versions and all that was derived from them alone.
+
+        It cannot be undone. `dry_run` only tells what would go. Raises `NotFound` for an id outside the
+        scope, `Forbidden` where neither ids nor a scope is named, unless `everyone`.
+        """
+        return await self._call(revise.forget, as_ids(ids), self._bound.scope(scope_ids), everyone, dry_run)
+
+    async def undo(self, change_set: str | int, **ids: Unpack[ScopeIds]) -> Receipt:
+        """Reverse the commit of that receipt. Raises `Conflict` naming later change sets that stand on it."""
+        return await self._call(revise.undo, change_set, self._bound.scope(ids))
+
+    def as_of(self, *, valid: object = None, known: object = None) -> AsyncView:
+        """A read-only view of what was true at `valid`, as it was known at `known`."""
+        return AsyncView(self._bound, self._bound.as_of(valid, known))
+
+    def scoped(self, **ids: Unpack[ScopeIds]) -> Self:
+        """The same memory bound to a scope: its calls cannot name another."""
+        bound = object.__new__(type(self))
+        bound._bound = self._bound.narrowed(ids)
+        return bound
+
+    async def scopes(self, *, tenant: str | None = None) -> list[dict[str, Any]]:
+        """Every scope that holds records (of one tenant, or of all), with their number."""
+        return await self._call(upkeep.scopes, self._bound.tenant(tenant))
+
+    async def stats(self, **ids: Unpack[ScopeIds]) -> dict[str, Any]:
+        """Counts and sizes of the store, or of one scope of it."""
+        return await self._call(upkeep.stats, self._bound.scope(ids) if ids or self._bound.ids else None)
+
+    async def tend(self, **ids: Unpack[ScopeIds]) -> Receipt:
+        """Erase what has expired, finish owed work, and let the policy tend what it made."""
+        return await self._run(upkeep.tend(self._bound.core, self._bound.scope(ids)))
+
+    async def wait(self, timeout: float | None = 60.0) -> bool:
+        """Finish owed jobs, for at most `timeout` seconds; whether nothing is owed now."""
+        return await self._run(upkeep.wait(self._bound.core, timeout))
+
+    async def verify(self) -> Report:
+        """Prove every derived structure against the records."""
+        return await self._call(check.verify)
+
+    async def repair(self) -> Report:
+        """Rebuild what `verify` finds wrong in index entries; complete a pending purge."""
+        return await self._call(check.repair)
+
+    async def export(self, path: str | Path, **ids: Unpack[ScopeIds]) -> int:
+        """Write the store, or one scope, as JSON Lines; returns the number of records."""
+        return await self._call(portable.export, path, self._bound.scope(ids) if ids or self._bound.ids else None)
+
+    async def import_(self, path: str | Path) -> Receipt:
+        """Read what `export` wrote. Ids are kept; what is there already is reported as duplicate."""
+        return await self._call(portable.import_, path, self._bound.ids)
+
+    async def close(self) -> None:
+        """Release the store. Closing twice is fine; any other call after it raises `StoreError`."""
+        await asyncio.to_thread(self._bound.core.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, program: Coroutine[Any, Any, T]) -> T:
+        return await arun(program, self._bound.core.perform)
+
+    async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.to_thread(self._bound.core.call, function, *arguments)
+
+
+class AsyncView:
+    """A read-only view of a memory as it was, with the reading calls."""
+
+    def __init__(self, bound: Bound, lens: AsOf) -> None:
+        self._bound = bound
+        self._lens = lens
+
+    async def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        filters: Mapping[str, Any] | None = None,
+        at: object = None,
+        min_score: float = 0.0,
+        explain: bool = False,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> list[Hit]:
+        """As `AsyncMemory.search`; `at` defaults to the view's moment."""
+        anchor = self._lens.moment if at is None else at
+        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain)
+        return await arun(read.search(self._bound.core, self._lens, request), self._bound.core.perform)
+
+    async def context(
+        self,
+        query: str,
+        *,
+        budget: int = 1500,
+        k: int = 10,
+        filters: Mapping[str, Any] | None = None,
+        at: object = None,
+        min_score: float = 0.0,
+        count: Callable[[str], int] | None = None,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Context:
+        """As `AsyncMemory.context`; `at` defaults to the view's moment."""
+        anchor = self._lens.moment if at is None else at
+        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
+        return await arun(read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.perform)
+
+    async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
+        """The version of a record that was believed then. Raises `NotFound`."""
+        return await asyncio.to_thread(self._bound.core.call, read.get, self._lens, id, self._bound.scope(ids))
+
+    async def get_all(
+        self,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Page:
+        """As `AsyncMemory.get_all`, of that time."""
+        request = read.ListRequest(self._bound.scope(ids), everyone, filters, after, limit)
+        return await asyncio.to_thread(self._bound.core.call, read.get_all, self._lens, request)
+
+    async def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
+        """The versions known by then, oldest first. Raises `NotFound`."""
+        return await asyncio.to_thread(self._bound.core.call, read.history, id, self._bound.scope(ids), self._lens.known)

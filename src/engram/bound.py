@@ -1,0 +1,82 @@
+"""What both faces share: the open core, and the scope ids that calls are bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from engram.engine.core import Core
+from engram.engine.lens import AsOf
+from engram.kernel.clock import parse_time
+from engram.kernel.errors import Forbidden, InvalidInput
+from engram.kernel.scope import SCOPE_FIELDS, Scope
+
+__all__ = ["Bound", "ScopeIds", "as_ids"]
+
+
+class ScopeIds(TypedDict, total=False):
+    """The scope ids that every call takes."""
+
+    tenant: str | None
+    user_id: str | None
+    agent_id: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """An open core and the ids that are fixed for its calls."""
+
+    core: Core
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+    def scope(self, given: Mapping[str, object]) -> Scope:
+        """The scope of one call. Raises `Forbidden` where it names another id than the bound one."""
+        return Scope.of(**self._merged(given))
+
+    def address(self, given: Mapping[str, object]) -> Scope:
+        """The scope to write to: user `default` where no id is named."""
+        scope = self.scope(given)
+        return scope if scope.named else Scope(scope.tenant, "default")
+
+    def narrowed(self, given: Mapping[str, object]) -> Bound:
+        """The same core with more ids fixed."""
+        merged = self._merged(given)
+        Scope.of(**merged)
+        return Bound(self.core, merged)
+
+    def tenant(self, given: str | None) -> str | None:
+        """The tenant to list: the bound one, the given one, or `None` for all."""
+        merged = self._merged({"tenant": given})
+        return merged.get("tenant")
+
+    def as_of(self, valid: object, known: object) -> AsOf:
+        """A view of the past. Raises `InvalidInput` where neither axis is given."""
+        if valid is None and known is None:
+            raise InvalidInput("as_of: give valid, known or both")
+        moments = [None if value is None else parse_time(value)[0] for value in (valid, known)]
+        return self.core.as_of(*moments)
+
+    def _merged(self, given: Mapping[str, object]) -> dict[str, str]:
+        merged = dict(self.ids)
+        for name, value in given.items():
+            if name not in SCOPE_FIELDS:
+                raise TypeError(f"unexpected argument {name!r}; scope ids are {', '.join(SCOPE_FIELDS)}")
+            if value is None:
+                continue
+            if merged.get(name, value) != value:
+                raise Forbidden(f"this memory is bound to {name}={merged[name]!r}; it cannot reach {value!r}")
+            merged[name] = value  # type: ignore[assignment]  # Scope.of checks its type
+        return merged
+
+
+def as_ids(ids: object) -> list[str] | None:
+    """A list of ids from one id, several, or none."""
+    if ids is None:
+        return None
+    if isinstance(ids, str):
+        return [ids]
+    if isinstance(ids, Sequence) and all(isinstance(id, str) for id in ids):
+        return list(ids)
+    raise InvalidInput(f"ids: expected an id or a list of ids, got {ids!r:.80}")

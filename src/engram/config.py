@@ -1,0 +1,104 @@
+"""Opening a memory from settings. This is the only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from engram.engine.core import Core
+from engram.kernel.clock import Clock, utc_now
+from engram.kernel.errors import ConfigError
+from engram.kernel.policy import Policy
+from engram.kernel.protocols import Embedder, Reranker
+from engram.models import load_embedder
+from engram.stores import open_store
+
+__all__ = ["DEFAULT_POLICY", "api_key", "default_url", "load_policy", "open_core", "policy_names"]
+
+DEFAULT_POLICY = "fusion"
+_MIN_CACHE_MB = 1
+
+
+def default_url() -> str:
+    """`ENGRAM_URL`, or one file under the platform's data folder (`ENGRAM_HOME` moves it)."""
+    url = os.environ.get("ENGRAM_URL")
+    if url:
+        return url
+    from platformdirs import user_data_path
+
+    home = os.environ.get("ENGRAM_HOME")
+    folder = Path(home) if home else user_data_path("engram", appauthor=False)
+    return f"sqlite:///{folder / 'memory.db'}"
+
+
+def api_key() -> str | None:
+    """The key for an OpenAI-compatible endpoint: `ENGRAM_API_KEY`, else `OPENAI_API_KEY`."""
+    return os.environ.get("ENGRAM_API_KEY") or os.environ.get("OPENAI_API_KEY") or None
+
+
+def base_url() -> str | None:
+    """The address of an OpenAI-compatible endpoint: `ENGRAM_BASE_URL`, else `OPENAI_BASE_URL`."""
+    return os.environ.get("ENGRAM_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or None
+
+
+def policy_names() -> list[str]:
+    """The installed policies, built in or from other packages."""
+    return sorted({entry.name for entry in entry_points(group="engram.policies")})
+
+
+def load_policy(policy: Policy | str | None) -> Policy:
+    """A policy as given, or by its name; raises `ConfigError` naming those that there are."""
+    if isinstance(policy, Policy):
+        return policy
+    name = policy or DEFAULT_POLICY
+    if not isinstance(name, str):
+        raise ConfigError(f"policy: expected a Policy or a name, got {type(policy).__name__}")
+    for entry in entry_points(group="engram.policies", name=name):
+        found: Policy = entry.load()()
+        return found
+    raise ConfigError(f"policy: {name!r} is not one of {', '.join(policy_names())}")
+
+
+def open_core(
+    url: str | None,
+    *,
+    policy: Policy | str | None = None,
+    embedder: Embedder | str | None = None,
+    model: Any = None,
+    reranker: Reranker | None = None,
+    durability: str = "process",
+    cache_mb: int = 512,
+    clock: Clock | None = None,
+    seed: int = 0,
+    mend: bool = False,
+) -> Core:
+    """Open a store and join it with its models and policy.
+
+    Raises `ConfigError` for a setting that cannot work, `StoreError` where the store cannot be opened,
+    `NeedsMigration` where another embedder or analyser wrote it (`mend` opens it all the same).
+    """
+    if durability not in ("process", "power"):
+        raise ConfigError(f"durability: {durability!r} is neither 'process' nor 'power'")
+    if not isinstance(cache_mb, int) or cache_mb < _MIN_CACHE_MB:
+        raise ConfigError(f"cache_mb: expected at least {_MIN_CACHE_MB}, got {cache_mb!r}")
+    chosen = load_policy(policy)
+    vectors = load_embedder(embedder)
+    store = open_store(url or default_url(), durability=durability, clock=clock or utc_now, seed=seed)
+    core = Core(
+        store=store,
+        policy=chosen,
+        embedder=vectors,
+        clock=clock or utc_now,
+        model=model,
+        reranker=reranker,
+        seed=seed,
+        cache_bytes=cache_mb << 20,
+    )
+    try:
+        core.check_identity(mend=mend)
+    except BaseException:
+        store.close()
+        raise
+    return core

@@ -1,0 +1,88 @@
+"""The cache of in-memory indexes, one a scope asked: derivable, bounded, and fresh at every call."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from engram.kernel.protocols import Store
+from engram.kernel.scope import Scope
+from engram.operators.retrieval.index import ScopeIndex
+
+__all__ = ["IndexCache"]
+
+_PAGE = 5000
+
+
+class Slot:
+    """An index, its lock, and how far it has followed the store's history."""
+
+    def __init__(self, index: ScopeIndex) -> None:
+        self.index = index
+        self.lock = threading.RLock()
+        self.seen = 0
+
+
+class IndexCache:
+    """Indexes by scope pattern, least recently used out first above `limit` bytes."""
+
+    def __init__(self, store: Store, build: Callable[[], ScopeIndex], limit: int) -> None:
+        self._store = store
+        self._build = build
+        self._limit = limit
+        self._slots: OrderedDict[Scope, Slot] = OrderedDict()
+        self._erasures = -1
+        self._lock = threading.Lock()
+
+    def slot(self, scope: Scope) -> Slot:
+        """The slot for `scope`, brought up to date with every commit, also of other processes.
+
+        Hold its lock while scoring. An erasure anywhere in the store discards all indexes, so that no
+        vector of erased text stays in memory.
+        """
+        position = self._store.sequence()
+        with self._lock:
+            if position.erasures != self._erasures:
+                self._slots.clear()
+                self._erasures = position.erasures
+            slot = self._slots.get(scope)
+            if slot is None:
+                slot = self._slots[scope] = Slot(self._build())
+            self._slots.move_to_end(scope)
+        if slot.seen < position.last:
+            with slot.lock:
+                self._follow(slot, scope, position.last)
+            self._shrink(scope)
+        return slot
+
+    def clear(self) -> None:
+        """Forget every index."""
+        with self._lock:
+            self._slots.clear()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the indexes hold."""
+        with self._lock:
+            return sum(slot.index.nbytes for slot in self._slots.values())
+
+    def _follow(self, slot: Slot, scope: Scope, last: int) -> None:
+        after = slot.seen
+        while True:
+            page = self._store.entries(scope, after=after, limit=_PAGE)
+            if page:
+                slot.index.apply(page)
+                after = page[-1].sequence
+            if len(page) < _PAGE:
+                break
+        slot.seen = max(last, after)
+
+    def _shrink(self, keep: Scope) -> None:
+        with self._lock:
+            total = sum(slot.index.nbytes for slot in self._slots.values())
+            for scope in list(self._slots):
+                if total <= self._limit:
+                    break
+                if scope != keep:
+                    total -= self._slots.pop(scope).index.nbytes

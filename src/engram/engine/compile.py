@@ -1,0 +1,252 @@
+"""From a policy's changes to store operations: checked first, then one batch, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engram.engine.core import Core
+from engram.engine.erasing import RETIRED_BY, erasure
+from engram.engine.ingest import check_text, json_value
+from engram.engine.results import Item
+from engram.kernel import changes as ch
+from engram.kernel.errors import Conflict, InvalidInput
+from engram.kernel.policy import Policy
+from engram.kernel.protocols import (
+    Close,
+    CloseEdge,
+    Mark,
+    Op,
+    Put,
+    PutEdge,
+    PutState,
+    Require,
+    StateRow,
+    Supersede,
+)
+from engram.kernel.record import KINDS, Edge, Interval, Record, derived_id
+from engram.kernel.scope import Scope
+
+__all__ = ["Compiled", "compile_changes"]
+
+
+@dataclass
+class Compiled:
+    """The operations of a set of changes, and what the receipt will say of them."""
+
+    ops: list[Op] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+
+def compile_changes(
+    core: Core, policy: Policy, scope: Scope, changes: Sequence[ch.Change], job: str, reads: frozenset[str]
+) -> Compiled:
+    """Check `changes` against the store and turn them into operations.
+
+    `job` keys the ids of what is added. Raises `InvalidInput` for a change that makes no sense,
+    `Conflict` for one whose target moved on (the program should run again).
+    """
+    compiler = _Compiler(core, policy, scope, job, reads)
+    for change in changes:
+        compiler.compile(change)
+    return compiler.finish()
+
+
+class _Compiler:
+    def __init__(self, core: Core, policy: Policy, scope: Scope, job: str, reads: frozenset[str]) -> None:
+        self.core, self.policy, self.scope, self.job, self.reads = core, policy, scope, job, reads
+        self.now = core.now()
+        self.out = Compiled()
+        self.added: list[Record] = []
+        self.edges = 0
+        self.required: dict[str, int | None] = {}
+
+    def compile(self, change: ch.Change) -> None:
+        match change:
+            case ch.Add():
+                self._add(change)
+            case ch.Revise():
+                self._revise(change)
+            case ch.Retire():
+                self._retire(change)
+            case ch.Merge():
+                self._merge(change)
+            case ch.Connect():
+                self._connect(change)
+            case ch.Disconnect():
+                self.out.ops.append(CloseEdge(change.id, self.now))
+            case ch.Reinforce():
+                self._reinforce(change)
+            case ch.SetState():
+                self._set_state(change)
+            case ch.Erase():
+                self._erase(change)
+
+    def finish(self) -> Compiled:
+        """The operations, the checks on everything that they stand on in front."""
+        if self.required:
+            self.out.ops.insert(0, Require(tuple(self.required.items())))
+        self._encode()
+        return self.out
+
+    def _encode(self) -> None:
+        """Fill in the index entries of all new versions, with one call of the embedder."""
+        places = [index for index, op in enumerate(self.out.ops) if isinstance(op, Put | Supersede)]
+        records = [self.out.ops[index].record for index in places]  # type: ignore[union-attr]
+        for index, (words, vector) in zip(places, self.core.encode(records, now=True), strict=True):
+            self.out.ops[index] = replace(self.out.ops[index], words=words, vector=vector)  # type: ignore[call-arg]
+
+    def _resolve(self, id: str) -> str:
+        """The id itself, or that of the n-th `Add` of these changes for "#n"."""
+        if not id.startswith("#"):
+            return id
+        try:
+            return self.added[int(id[1:])].id
+        except (ValueError, IndexError):
+            raise InvalidInput(f"{id!r} names no Add before it in these changes") from None
+
+    def _target(self, id: str, version: int | None = None, *, own: bool = True) -> Record:
+        """A record in scope, at the version that the policy read."""
+        record = next(iter(self.core.present.records([id])), None)
+        if record is None or not self.scope.covers(record.scope):
+            raise Conflict(f"record {id} is not in this scope any more")
+        if own and record.made_by != self.policy.made_by:
+            raise InvalidInput(f"record {id} was not made by {self.policy.made_by}; a policy changes its own only")
+        if version is not None and record.version != version:
+            raise Conflict(f"record {id} is at version {record.version}, not {version}")
+        self.required[record.id] = version
+        return record
+
+    def _sources(self, ids: Sequence[str]) -> list[Record]:
+        new = {record.id: record for record in self.added}
+        return [new.get(id) or self._target(id, own=False) for id in map(self._resolve, ids)]
+
+    def _add(self, change: ch.Add) -> None:
+        if change.kind not in KINDS or change.kind == "episode":
+            raise InvalidInput(f"Add: kind {change.kind!r}; a policy adds one of {', '.join(KINDS[1:])}")
+        if not change.sources:
+            raise InvalidInput("Add: a derived record names at least one source")
+        sources = self._sources(change.sources)
+        start = change.valid_start or min(source.time for source in sources)
+        if change.valid_end is not None and change.valid_end < start:
+            raise InvalidInput(f"Add: valid time ends ({change.valid_end}) before it starts ({start})")
+        record = Record(
+            id=derived_id(self.job, len(self.added)),
+            kind=change.kind,
+            text=check_text(change.text, "Add.text"),
+            scope=Scope.shared(source.scope for source in sources),
+            time=change.time or max(source.time for source in sources),
+            valid=Interval(start, change.valid_end),
+            known=Interval(self.now),
+            name=change.name,
+            sources=tuple(source.id for source in sources),
+            made_by=self.policy.made_by,
+            strength=_unit(change.strength),
+            trust=_unit(min([change.trust, *(source.trust for source in sources)])),
+            metadata=_plain(change.metadata, "Add.metadata"),
+            payload=json_value(change.payload, "Add.payload"),
+        )
+        self.added.append(record)
+        self.out.ops.append(Put(record))
+        self.out.items.append(Item("stored", record.id, reason=change.reason))
+
+    def _next(self, old: Record, reason: str, **fields: Any) -> None:
+        known = Interval(max(self.now, old.known.start or self.now))
+        self.out.ops.append(Supersede(replace(old, known=known, **fields), expected=old.version))
+        self.out.items.append(Item("superseded", old.id, reason=reason))
+
+    def _revise(self, change: ch.Revise) -> None:
+        old = self._target(change.id, change.version)
+        more = [source.id for source in self._sources(change.sources)]
+        self._next(
+            old,
+            change.reason,
+            text=old.text if change.text is None else check_text(change.text, "Revise.text"),
+            metadata=old.metadata if change.metadata is None else _plain(change.metadata, "Revise.metadata"),
+            sources=_union(old.sources, more),
+        )
+
+    def _retire(self, change: ch.Retire) -> None:
+        old = self._target(change.id, change.version)
+        end = change.end or self.now
+        if old.valid.start is not None and end < old.valid.start:
+            raise InvalidInput(f"Retire: {end} lies before the record's valid time starts ({old.valid.start})")
+        self._next(old, change.reason, valid=Interval(old.valid.start, end))
+        for cause in self._sources(change.sources):
+            self._edge(old, cause, RETIRED_BY, 1.0, (cause.id,), {})
+
+    def _merge(self, change: ch.Merge) -> None:
+        into = self._target(change.into, change.version)
+        others = [self._target(id, version) for id, version in change.others]
+        text = into.text if change.text is None else check_text(change.text, "Merge.text")
+        sources = _union(into.sources, [source for other in others for source in other.sources])
+        self._next(into, change.reason, text=text, sources=sources)
+        for other in others:
+            self.out.ops.append(Close(other.id, other.version, max(self.now, other.known.start or self.now)))
+            self.out.items.append(Item("merged", other.id, reason=f"into {into.id}"))
+
+    def _connect(self, change: ch.Connect) -> None:
+        source, target = self._sources([change.source, change.target])
+        causes = tuple(record.id for record in self._sources(change.sources))
+        self._edge(source, target, change.type, change.weight, causes, _plain(change.metadata, "Connect.metadata"))
+
+    def _edge(
+        self,
+        source: Record,
+        target: Record,
+        type: str,
+        weight: float,
+        causes: tuple[str, ...],
+        metadata: dict[str, Any],
+    ) -> None:
+        edge = Edge(
+            id=derived_id(self.job, 1_000_000 + self.edges),
+            source=source.id,
+            target=target.id,
+            type=check_text(type, "Connect.type"),
+            scope=Scope.shared([source.scope, target.scope]),
+            valid=Interval(self.now),
+            known=Interval(self.now),
+            weight=weight,
+            sources=causes,
+            made_by=self.policy.made_by,
+            metadata=metadata,
+        )
+        self.edges += 1
+        self.out.ops.append(PutEdge(edge))
+
+    def _reinforce(self, change: ch.Reinforce) -> None:
+        old = self._target(change.id, own=False)
+        self.out.ops.append(
+            Mark(old.id, strength=_unit(old.strength + change.strength), trust=_unit(old.trust + change.trust))
+        )
+
+    def _set_state(self, change: ch.SetState) -> None:
+        row = StateRow(
+            policy=self.policy.made_by,
+            scope=self.scope,
+            name=change.name,
+            value=json_value(change.value, "SetState.value"),
+            version=change.version + 1,
+            reads=tuple(sorted(self.reads)),
+        )
+        self.out.ops.append(PutState(row))
+
+    def _erase(self, change: ch.Erase) -> None:
+        record = self._target(change.id)
+        plan = erasure(self.core, [record.id])
+        self.out.ops.extend(plan.ops)
+        self.out.items.extend(replace(item, reason=item.reason or change.reason) for item in plan.items)
+
+
+def _union(first: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*first, *more]))
+
+
+def _unit(value: float) -> float:
+    return min(1.0, max(0.0, float(value)))
+
+
+def _plain(metadata: Mapping[str, Any], place: str) -> dict[str, Any]:
+    return dict(json_value(metadata, place))

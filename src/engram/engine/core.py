@@ -1,0 +1,132 @@
+"""What every operation works with: the store, the models, the policy, the clock, the caches."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from engram.engine.cache import IndexCache
+from engram.engine.lens import AsOf, Present
+from engram.kernel.clock import Clock, from_micros, micros
+from engram.kernel.effects import Effect, Task
+from engram.kernel.errors import NeedsMigration, StoreError
+from engram.kernel.policy import Policy
+from engram.kernel.protocols import Batch, Embedder, PutInfo, Reranker, Store
+from engram.kernel.record import Record
+from engram.operators.analysis import ANALYSER
+from engram.operators.retrieval.codec import encode
+from engram.operators.retrieval.index import ScopeIndex
+
+__all__ = ["Core", "Encoded"]
+
+Encoded = tuple[bytes, bytes | None]
+T = TypeVar("T")
+_QUERY_MEMO = 256
+
+
+@dataclass
+class Core:
+    """The parts of one open memory. Thread-safe as far as its parts are."""
+
+    store: Store
+    policy: Policy
+    embedder: Embedder
+    clock: Clock
+    model: Any = None
+    reranker: Reranker | None = None
+    seed: int = 0
+    cache_bytes: int = 512 << 20
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.cache = IndexCache(self.store, self.new_index, self.cache_bytes)
+        self.present = Present(self.store, self.cache, self.now)
+        self._vectors: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """One blocking operation of the engine on this core. Raises `StoreError` where it is closed."""
+        if self.closed:
+            raise StoreError("this memory is closed; open it again")
+        return function(self, *arguments)
+
+    def perform(self, effect: Effect[Any], path: str) -> Any:
+        """Perform the engine's own effects: blocking calls."""
+        if isinstance(effect, Task):
+            if self.closed:
+                raise StoreError("this memory is closed; open it again")
+            return effect.call()
+        raise TypeError(f"the engine has no handler for {type(effect).__name__} here")
+
+    def now(self) -> datetime:
+        """The clock, cut to whole microseconds, in UTC."""
+        return from_micros(micros(self.clock()))
+
+    def new_index(self) -> ScopeIndex:
+        """An empty index for this memory's vectors."""
+        return ScopeIndex(self.embedder.dimensions)
+
+    def as_of(self, valid: datetime | None, known: datetime | None) -> AsOf:
+        """The store as it was."""
+        return AsOf(self.store, self.new_index, self.now, valid, known)
+
+    def encode(self, records: Sequence[Record], *, now: bool = False) -> list[Encoded]:
+        """Index entries of records; with a remote embedder the vectors are left for a job, unless `now`."""
+        texts = [record.text for record in records]
+        vectors = self.embedder.embed(texts) if self.embedder.local or now else None
+        return encode(texts, vectors)
+
+    def query_vector(self, text: str) -> Any:
+        """The embedded query, from a small memo: a float32 array of shape [dimensions]."""
+        with self._lock:
+            found = self._vectors.get(text)
+            if found is not None:
+                self._vectors.move_to_end(text)
+                return found
+        vector = self.embedder.embed([text])[0]
+        with self._lock:
+            self._vectors[text] = vector
+            if len(self._vectors) > _QUERY_MEMO:
+                self._vectors.popitem(last=False)
+        return vector
+
+    def forget_memos(self) -> None:
+        """Drop what is remembered of queries and indexes, after an erasure."""
+        with self._lock:
+            self._vectors.clear()
+        self.cache.clear()
+
+    def check_identity(self, *, mend: bool = False) -> None:
+        """Write down who made this store's entries, or refuse another embedder or analyser than that.
+
+        Raises `NeedsMigration` with the command that mends it. With `mend` the present ones are taken.
+        """
+        wanted = {
+            "analyser": ANALYSER,
+            "embedder": self.embedder.name,
+            "dimensions": str(self.embedder.dimensions),
+        }
+        info = self.store.info()
+        if not mend:
+            for key, value in wanted.items():
+                if info.get(key, value) != value:
+                    raise NeedsMigration(
+                        f"this store was written with {key} {info[key]!r}, and is opened with {value!r}: "
+                        f"open it with {info[key]!r} again, or run 'engram reembed' to rewrite its entries"
+                    )
+        missing = [PutInfo(key, value) for key, value in wanted.items() if info.get(key) != value]
+        if missing:
+            self.store.commit(Batch(tuple(missing)))
+
+    def close(self) -> None:
+        """Release the store; the memory cannot be used any more."""
+        if not self.closed:
+            self.closed = True
+            self.cache.clear()
+            self.store.close()

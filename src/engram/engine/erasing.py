@@ -1,0 +1,152 @@
+"""Planning an erasure: what goes, what survives by itself, what is derived again, whose interval opens again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from engram.engine.core import Core
+from engram.engine.results import Item
+from engram.kernel.protocols import Expunge, Job, Op, Put, PutEdge, PutJob, Select, Supersede
+from engram.kernel.record import Edge, Interval, Record
+from engram.kernel.scope import Scope
+
+__all__ = ["RETIRED_BY", "Erasure", "erasure"]
+
+RETIRED_BY = "retired_by"
+_SELF_SUPPORTING = ("fact", "entity")
+
+
+@dataclass
+class Erasure:
+    """The operations that erase, in order, and one item for each record that goes, changes or returns."""
+
+    ops: list[Op] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+
+def erasure(core: Core, ids: Sequence[str]) -> Erasure:
+    """What it takes to erase the records `ids` and everything that stands on them alone.
+
+    A derived record goes when any of its sources goes; a fact or an entity stays where a surviving
+    source supports its present text by itself. What went and has surviving sources is derived again by
+    a job of its policy. Where the cause of a retirement goes, the retired record's interval opens again.
+    """
+    gone: dict[str, Record] = {}
+    kept: dict[str, list[Record]] = {}
+    frontier = [record.id for record in _versions(core, ids) if record.id not in gone]
+    gone.update((record.id, record) for record in _versions(core, ids))
+    while frontier:
+        next_frontier: list[str] = []
+        for record in core.store.select(Select(derived_from=tuple(frontier), closed=True)):
+            if record.id in gone:
+                continue
+            versions = core.store.select(Select(ids=(record.id,), history=True))
+            if _supported(versions, gone):
+                kept[record.id] = versions
+            else:
+                kept.pop(record.id, None)
+                gone[record.id] = record
+                next_frontier.append(record.id)
+        frontier = next_frontier
+    kept = {id: versions for id, versions in kept.items() if id not in gone and _supported(versions, gone)}
+    return _plan(core, gone, kept, frozenset(ids))
+
+
+def _versions(core: Core, ids: Iterable[str]) -> list[Record]:
+    return core.store.select(Select(ids=tuple(ids), closed=True))
+
+
+def _supported(versions: Sequence[Record], gone: dict[str, Record]) -> bool:
+    """Whether sources that joined in one step, all of them surviving, give the text that stands now."""
+    last = versions[-1]
+    if last.kind not in _SELF_SUPPORTING:
+        return False
+    before: set[str] = set()
+    for version in versions:
+        joined = set(version.sources) - before
+        before |= joined
+        if joined and version.text == last.text and not joined & gone.keys():
+            return True
+    return False
+
+
+def _plan(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]], asked: frozenset[str]) -> Erasure:
+    plan = Erasure()
+    reopened = _reopened(core, gone, kept)
+    jobs = _jobs_left(core, gone)
+    edges = _edges_kept(core, gone, kept)
+    plan.ops.append(Expunge((*gone, *kept)))
+    for id, record in gone.items():
+        reason = "" if id in asked else "derived from an erased record"
+        plan.items.append(Item("erased", id, record.origin, reason))
+    for versions in kept.values():
+        record = _survivor(core, versions, gone)
+        words, vector = core.encode([record], now=True)[0]
+        plan.ops.append(Put(record, words, vector, keep=True))
+        plan.items.append(Item("superseded", record.id, reason="kept: a surviving source supports it"))
+    for record in reopened:
+        words, vector = core.encode([record], now=True)[0]
+        plan.ops.append(Supersede(record, record.version, words, vector))
+        plan.items.append(Item("superseded", record.id, reason="valid again: the cause of its end was erased"))
+    plan.ops.extend(PutEdge(edge) for edge in edges)
+    plan.ops.extend(PutJob(job) for job in [*jobs, *_rebuilds(core, gone)])
+    return plan
+
+
+def _survivor(core: Core, versions: Sequence[Record], gone: dict[str, Record]) -> Record:
+    """The record as it stands now, its erased sources and its older versions left out."""
+    last = versions[-1]
+    sources = tuple(source for source in last.sources if source not in gone)
+    return replace(last, sources=sources, version=1, known=Interval(core.now()), opened=0, closed=None)
+
+
+def _reopened(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]]) -> list[Record]:
+    """Retired records whose retirement was caused by a record that goes."""
+    scopes = {record.scope.lane for record in gone.values()}
+    found: dict[str, Record] = {}
+    for scope in scopes:
+        for edge in core.store.edges(scope, list(gone)):
+            if edge.type != RETIRED_BY or edge.target not in gone or edge.source in gone or edge.source in kept:
+                continue
+            for record in core.store.select(Select(ids=(edge.source,))):
+                valid, known = Interval(record.valid.start), Interval(core.now())
+                found[record.id] = replace(record, valid=valid, known=known)
+    return list(found.values())
+
+
+def _edges_kept(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]]) -> list[Edge]:
+    """Edges of surviving records, which the rewriting of those records would take along."""
+    edges: dict[str, Edge] = {}
+    for scope in {versions[-1].scope.lane for versions in kept.values()}:
+        for edge in core.store.edges(scope, list(kept)):
+            if not {edge.source, edge.target, *edge.sources} & gone.keys():
+                edges[edge.id] = edge
+    return list(edges.values())
+
+
+def _jobs_left(core: Core, gone: dict[str, Record]) -> list[Job]:
+    """Jobs over records that go, cut down to those that stay and without what a model had replied."""
+    left = []
+    for tenant in {record.scope.tenant for record in gone.values()}:
+        for job in core.store.jobs(Scope(tenant)):
+            if not (set(job.records) | set(job.reads)) & gone.keys():
+                continue
+            records = tuple(id for id in job.records if id not in gone)
+            if records:
+                left.append(replace(job, records=records, reads=records, journal={}, owner=None, until=None))
+    return left
+
+
+def _rebuilds(core: Core, gone: dict[str, Record]) -> list[Job]:
+    """One job a policy and lane that derives again from the surviving sources of what went."""
+    wanted: dict[tuple[str, Scope], dict[str, None]] = {}
+    for record in gone.values():
+        survivors = [source for source in record.sources if source not in gone]
+        if record.made_by is not None and survivors and record.current:
+            wanted.setdefault((record.made_by, record.scope.lane), {}).update(dict.fromkeys(survivors))
+    now = core.now()
+    return [
+        Job("", "rebuild", lane, now, policy=policy, records=tuple(sources), reads=tuple(sources))
+        for (policy, lane), sources in wanted.items()
+    ]

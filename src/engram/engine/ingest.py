@@ -1,0 +1,214 @@
+"""From a caller's messages to records: everything is checked before anything is stored."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from engram.kernel.clock import parse_time
+from engram.kernel.errors import InvalidInput
+from engram.kernel.record import KINDS, ROLES, TEXT_MARK, Interval, Record
+from engram.kernel.scope import Scope
+
+__all__ = ["MAX_TEXT", "Draft", "check_text", "drafts", "json_value"]
+
+MAX_TEXT = 10 * 1024 * 1024
+_KNOWN_KEYS = ("role", "content", "name", "time", "id", "metadata", "entities", "triples", "title")
+_CALL_KEYS = ("tool_calls", "tool_call_id", "function_call", "refusal", "audio")
+_REFUSED = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record to be stored, and what the receipt should note about it."""
+
+    record: Record
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What one `add` gives to all its messages."""
+
+    scope: Scope
+    now: datetime
+    kind: str
+    metadata: Mapping[str, Any]
+    expires: datetime | None
+
+
+def drafts(
+    messages: object,
+    scope: Scope,
+    now: datetime,
+    *,
+    kind: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    expires: object = None,
+) -> list[Draft]:
+    """The records of one `add`, ids still empty. Raises `InvalidInput` naming the message and the field."""
+    if kind is not None and kind not in KINDS:
+        raise InvalidInput(f"kind: {kind!r} is not one of {', '.join(KINDS)}")
+    call = _Call(
+        scope=scope,
+        now=now,
+        kind=kind or "episode",
+        metadata=_metadata(metadata, "metadata"),
+        expires=None if expires is None else parse_time(expires, "expires")[0],
+    )
+    if isinstance(messages, str | Mapping):
+        return [_draft(messages, call, "message")]
+    if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray):
+        raise InvalidInput(f"messages: expected text, a message or a list of them, got {type(messages).__name__}")
+    if not messages:
+        raise InvalidInput("messages: the list is empty; give at least one message")
+    return [_draft(message, call, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def check_text(text: object, place: str) -> str:
+    """The text itself; raises `InvalidInput` where it holds NUL or a lone surrogate, or is over 10 MB."""
+    if not isinstance(text, str):
+        raise InvalidInput(f"{place}: expected text, got {type(text).__name__}")
+    bad = _REFUSED.search(text)
+    if bad:
+        name = "a NUL character" if bad.group() == "\0" else f"a lone surrogate (U+{ord(bad.group()):04X})"
+        raise InvalidInput(f"{place}: {name} at position {bad.start()}; remove or replace it")
+    if len(text) > MAX_TEXT // 4 and len(text.encode()) > MAX_TEXT:
+        raise InvalidInput(f"{place}: the text is over 10 MB; split it into several messages")
+    return text
+
+
+def json_value(value: object, place: str) -> Any:
+    """A copy of `value` as JSON holds it (times as ISO 8601 text); raises `InvalidInput` where it cannot."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return check_text(value, place)
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise InvalidInput(f"{place}: {value} has no JSON form; leave it out or give text")
+        return value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {check_text(key, f"{place} key"): json_value(item, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [json_value(item, f"{place}[{index}]") for index, item in enumerate(value)]
+    raise InvalidInput(f"{place}: {type(value).__name__} has no JSON form; give text, numbers, lists or mappings")
+
+
+def _draft(message: object, call: _Call, place: str) -> Draft:
+    if isinstance(message, str):
+        if not message.strip():
+            raise InvalidInput(f"{place}: the text is empty; there is nothing to remember")
+        return _record({"role": "user", "content": message}, message, call, place)
+    if not isinstance(message, Mapping):
+        raise InvalidInput(f"{place}: expected text or a mapping, got {type(message).__name__}")
+    _check_keys(message, place)
+    return _record(message, json_value(message, place), call, place)
+
+
+def _record(message: Mapping[str, Any], original: Any, call: _Call, place: str) -> Draft:
+    role = message.get("role", "user")
+    if role not in ROLES:
+        raise InvalidInput(f"{place}.role: {role!r} is not one of {', '.join(ROLES)}")
+    text = _text(message, place)
+    when, assumed = (call.now, False)
+    if message.get("time") is not None:
+        when, assumed = parse_time(message["time"], f"{place}.time")
+    record = Record(
+        id="",
+        kind=call.kind,
+        text=text,
+        scope=call.scope,
+        time=when,
+        valid=Interval(when),
+        known=Interval(call.now),
+        level=0 if call.kind == "episode" else None,
+        origin=_short(message.get("id"), f"{place}.id"),
+        role=role,
+        name=_short(message.get("name"), f"{place}.name"),
+        metadata={**call.metadata, **_metadata(message.get("metadata"), f"{place}.metadata")},
+        expires=call.expires,
+    )
+    if record.original != original:
+        record = _with_payload(record, original)
+    notes = ["time has no zone: taken as UTC"] if assumed else []
+    if not text.strip():
+        notes.append("no text: stored, not indexed")
+    return Draft(record, "; ".join(notes))
+
+
+def _with_payload(record: Record, original: Any) -> Record:
+    """The record with what it takes to give `original` back exactly, the text not held twice."""
+    if isinstance(original, str):
+        return replace(record, payload="")
+    if original.get("content") == record.text and TEXT_MARK not in original:
+        rest = {key: item for key, item in original.items() if key != "content"}
+        return replace(record, payload={**rest, TEXT_MARK: True})
+    return replace(record, payload=original)
+
+
+def _text(message: Mapping[str, Any], place: str) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        text = check_text(content, f"{place}.content")
+    elif content is None:
+        if not any(message.get(key) is not None for key in _CALL_KEYS) and "content" not in message:
+            raise InvalidInput(f"{place}.content is missing; give text, a list of parts, or null with tool calls")
+        text = ""
+    elif isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
+        text = "\n".join(_part(part, f"{place}.content[{index}]") for index, part in enumerate(content)).strip("\n")
+    else:
+        raise InvalidInput(f"{place}.content: expected text, a list of parts or null, got {type(content).__name__}")
+    title = message.get("title")
+    if title is not None:
+        text = f"{check_text(title, f'{place}.title')}\n{text}"
+    return check_text(text, f"{place}.content")
+
+
+def _part(part: object, place: str) -> str:
+    if isinstance(part, str):
+        return check_text(part, place)
+    if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
+        raise InvalidInput(f"{place}: a part is text or a mapping with a 'type'")
+    text = part.get("text", part.get("refusal"))
+    return check_text(text, f"{place}.text") if text is not None else ""
+
+
+def _check_keys(message: Mapping[Any, Any], place: str) -> None:
+    """Refuse a misspelt key; a key of some other API is kept with the original."""
+    for key in message:
+        if not isinstance(key, str):
+            raise InvalidInput(f"{place}: keys are text, got {key!r}")
+        if key in _KNOWN_KEYS or key in _CALL_KEYS:
+            continue
+        close = difflib.get_close_matches(key.lower(), _KNOWN_KEYS, n=1, cutoff=0.75)
+        if close:
+            raise InvalidInput(f"{place}: unknown key {key!r}; did you mean {close[0]!r}?")
+
+
+def _short(value: object, place: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidInput(f"{place}: expected text, got {type(value).__name__}")
+    if not value.strip() or len(value) > 512:
+        raise InvalidInput(f"{place}: expected 1 to 512 characters, got {len(value)}")
+    return check_text(value, place)
+
+
+def _metadata(value: object, place: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{place}: expected a mapping, got {type(value).__name__}")
+    plain = json_value(value, place)
+    if len(json.dumps(plain)) > MAX_TEXT:
+        raise InvalidInput(f"{place}: over 10 MB; store large content as the text of a record")
+    return dict(plain)

@@ -1,0 +1,202 @@
+"""Running owed work: write and rebuild jobs of the policy, vectors of a remote embedder, pending purges."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from engram.engine.compile import compile_changes
+from engram.engine.core import Core
+from engram.engine.performer import Performer
+from engram.engine.results import Item
+from engram.kernel.effects import Task, Under
+from engram.kernel.errors import Conflict, EngramError, ModelUnavailable
+from engram.kernel.protocols import Batch, Close, EndJob, Job, Lease, Mark, Op, PutJob, Require, Select
+from engram.kernel.record import Record
+from engram.kernel.scope import Scope
+
+__all__ = ["Outcome", "run_job", "run_lane"]
+
+LEASE = timedelta(seconds=120)
+MAX_ATTEMPTS = 5
+MAX_CONFLICTS = 5
+WAIT_FOR_LANE = 30.0
+_POLICY_JOBS = ("write", "rebuild")
+
+
+@dataclass
+class Outcome:
+    """What running a job came to: items for a receipt, its change set, model usage; `left` says it is still owed."""
+
+    items: list[Item] = field(default_factory=list)
+    change_set: int | None = None
+    usage: dict[str, int] = field(default_factory=dict)
+    left: bool = False
+
+
+async def run_lane(core: Core, lane: Scope, until: str | None = None) -> dict[str, Outcome]:
+    """Run the lane's pending jobs, oldest first, up to the one with id `until`; outcomes by job id.
+
+    A job that fails stays, with its error written down, and does not hold up those behind it. A lane
+    that another process works on is waited for, up to half a minute.
+    """
+    outcomes: dict[str, Outcome] = {}
+    deadline = time.monotonic() + WAIT_FOR_LANE
+    while True:
+        job = await Task.of(_next_job, core, lane, frozenset(outcomes))
+        if job is None:
+            return outcomes
+        outcome = await run_job(core, job)
+        if outcome is None:
+            if time.monotonic() > deadline:
+                outcomes[job.id] = Outcome([Item("pending", None, reason="another process holds the lane")], left=True)
+            await Task.of(time.sleep, 0.02)
+            continue
+        outcomes[job.id] = outcome
+        if job.id == until:
+            return outcomes
+
+
+async def run_job(core: Core, job: Job) -> Outcome | None:
+    """Run one job under a lease; `None` when its lane is taken."""
+    try:
+        await Task.of(core.store.commit, Batch((Lease(job.id, core.owner, core.now(), core.now() + LEASE),)))
+    except Conflict:
+        gone = not await Task.of(lambda: core.store.jobs(ids=[job.id]))
+        return Outcome() if gone else None
+    finished = False
+    try:
+        outcome = await (_embed(core, job) if job.kind == "embed" else _policy_job(core, job))
+        finished = True
+        return outcome
+    except EngramError as error:
+        finished = True
+        return await Task.of(_put_back, core, job, error)
+    finally:
+        if not finished:
+            _release(core, job.id, None)
+
+
+def _next_job(core: Core, lane: Scope, done: frozenset[str]) -> Job | None:
+    now = core.now()
+    for job in core.store.jobs(lane):
+        ours = job.kind == "embed" or (job.kind in _POLICY_JOBS and job.policy == core.policy.made_by)
+        due = job.not_before is None or job.not_before <= now
+        if job.scope == lane and job.id not in done and job.status == "pending" and ours and due:
+            return job
+    return None
+
+
+async def _policy_job(core: Core, job: Job) -> Outcome:
+    for _ in range(MAX_CONFLICTS):
+        try:
+            return await _attempt(core, job)
+        except Conflict as conflict:
+            error = conflict
+            current = await Task.of(lambda: core.store.jobs(ids=[job.id]))
+            if not current or current[0].owner != core.owner:
+                return Outcome([Item("failed", None, reason=f"the job was taken over or erased: {conflict}")])
+            job = current[0]
+    raise error
+
+
+async def _attempt(core: Core, job: Job) -> Outcome:
+    """Run the policy over the job's episodes and commit its changes together with the job's end."""
+    episodes: list[Record] = await Task.of(_episodes, core, job)
+    performer = Performer(
+        core, core.policy, job.scope, core.present, job=job.id, hidden=frozenset(record.id for record in episodes)
+    )
+    performer.journal.update(job.journal)
+    performer.reads.update(record.id for record in episodes)
+    performer.save = lambda: _journal(core, job, performer)
+    outcome = Outcome(usage=performer.usage)
+    if episodes:
+        changes = await Under(core.policy.write(episodes), performer)
+        outcome.items, outcome.change_set = await Task.of(_commit, core, job, performer, changes, episodes)
+    else:
+        await Task.of(core.store.commit, Batch((EndJob(job.id, core.owner),)))
+    return outcome
+
+
+def _episodes(core: Core, job: Job) -> list[Record]:
+    records = core.store.select(Select(ids=job.records))
+    return [record for record in records if record.kind == "episode"]
+
+
+def _commit(
+    core: Core, job: Job, performer: Performer, changes: Sequence[object], episodes: Sequence[Record]
+) -> tuple[list[Item], int | None]:
+    compiled = compile_changes(
+        core, core.policy, job.scope, changes, job.id, frozenset(performer.reads)  # type: ignore[arg-type]
+    )
+    ops: list[Op] = [Require(tuple((record.id, record.version) for record in episodes))]
+    if job.kind == "rebuild":
+        ops.extend(_replaced(core, job))
+    ops.extend(compiled.ops)
+    ops.append(EndJob(job.id, core.owner))
+    committed = core.store.commit(Batch(tuple(ops)))
+    return compiled.items, committed.change_set if compiled.ops else None
+
+
+def _replaced(core: Core, job: Job) -> list[Op]:
+    """Ends of records that stand on the job's records alone: the rebuild makes them anew."""
+    again = set(job.records)
+    derived = core.store.select(Select(derived_from=job.records))
+    return [
+        Close(record.id, record.version, core.now())
+        for record in derived
+        if record.made_by == core.policy.made_by and set(record.sources) <= again
+    ]
+
+
+def _journal(core: Core, job: Job, performer: Performer) -> None:
+    """Keep a paid reply with the job, so that a rerun does not pay twice."""
+    held = next(iter(core.store.jobs(ids=[job.id])), None)
+    if held is not None:
+        kept = replace(held, journal=dict(performer.journal), reads=tuple(sorted(performer.reads)))
+        core.store.commit(Batch((PutJob(kept, if_exists=True),)))
+
+
+def _put_back(core: Core, job: Job, error: EngramError) -> Outcome:
+    """Write the failure down: later again where that can help, parked for someone to look at where not."""
+    again = isinstance(error, ModelUnavailable | Conflict) and job.attempts + 1 < MAX_ATTEMPTS
+    _release(core, job.id, error, park=not again)
+    reason = f"{type(error).__name__}: {error}"
+    if again:
+        return Outcome([Item("pending", None, reason=f"will be tried again: {reason}")], left=True)
+    return Outcome([Item("failed", None, reason=f"parked: {reason}")], left=True)
+
+
+def _release(core: Core, id: str, error: EngramError | None, *, park: bool = False) -> None:
+    held = next(iter(core.store.jobs(ids=[id])), None)
+    if held is None or held.owner != core.owner:
+        return
+    attempts = held.attempts + (error is not None)
+    wait = timedelta(seconds=min(2.0**attempts, 300.0)) if error is not None and not park else None
+    freed = replace(
+        held,
+        owner=None,
+        until=None,
+        attempts=attempts,
+        status="parked" if park else "pending",
+        not_before=core.now() + wait if wait else None,
+        error=None if error is None else f"{type(error).__name__}: {error}",
+    )
+    core.store.commit(Batch((PutJob(freed, if_exists=True),)))
+
+
+async def _embed(core: Core, job: Job) -> Outcome:
+    """Fetch the vectors that a remote embedder still owes, in small requests."""
+    records: list[Record] = await Task.of(core.store.select, Select(ids=job.records))
+    for first in range(0, len(records), 64):
+        part = records[first : first + 64]
+        entries = await Task.of(lambda part=part: core.encode(part, now=True))
+        marks = [
+            Mark(record.id, record.version, vector=vector or b"")
+            for record, (_, vector) in zip(part, entries, strict=True)
+        ]
+        await Task.of(core.store.commit, Batch(tuple(marks)))
+    await Task.of(core.store.commit, Batch((EndJob(job.id, core.owner),)))
+    return Outcome()

@@ -1,0 +1,174 @@
+"""How the store is seen: as it is now, or as it was at a moment on either time axis."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Protocol
+
+from engram.engine import views
+from engram.engine.cache import IndexCache
+from engram.kernel.clock import Clock, micros
+from engram.kernel.protocols import Entry, Select, Store
+from engram.kernel.record import Record
+from engram.kernel.scope import Scope
+from engram.operators.retrieval.index import ScopeIndex
+
+__all__ = ["AsOf", "Lens", "Present"]
+
+_PAGE = 5000
+
+
+class Lens(Protocol):
+    """What the reading calls see."""
+
+    @property
+    def moment(self) -> datetime:
+        """The moment at which valid time is judged."""
+        ...
+
+    def index(self, scope: Scope) -> AbstractContextManager[ScopeIndex]:
+        """The index of `scope`, locked while in use."""
+        ...
+
+    def records(self, ids: Sequence[str]) -> list[Record]:
+        """The versions seen of these ids, in their order; unseen ones are left out."""
+        ...
+
+    def page(self, scope: Scope, after: int, limit: int) -> tuple[list[Record], int | None]:
+        """Versions seen in `scope` behind an arrival, by arrival, and where to go on (`None`: the end)."""
+        ...
+
+    def shows(self, record: Record) -> bool:
+        """Whether a listing or a search may give this version."""
+        ...
+
+
+class Present:
+    """The store as it is now."""
+
+    def __init__(self, store: Store, cache: IndexCache, clock: Clock) -> None:
+        self._store = store
+        self._cache = cache
+        self._clock = clock
+
+    @property
+    def moment(self) -> datetime:
+        """Now."""
+        return self._clock()
+
+    @contextmanager
+    def index(self, scope: Scope) -> Iterator[ScopeIndex]:
+        """The cached index of `scope`, brought up to date."""
+        slot = self._cache.slot(scope)
+        with slot.lock:
+            yield slot.index
+
+    def records(self, ids: Sequence[str]) -> list[Record]:
+        """Open latest versions that have not expired; windows and sessions are computed."""
+        return _pick(self._store, ids, self._store.select(Select(ids=tuple(ids))), self._clock())
+
+    def page(self, scope: Scope, after: int, limit: int) -> tuple[list[Record], int | None]:
+        """Open latest versions by arrival."""
+        found = self._store.select(Select(scope=scope, after=after, limit=limit))
+        return found, found[-1].arrival if len(found) == limit else None
+
+    def shows(self, record: Record) -> bool:
+        """Whether it is current: neither ended in the world nor expired."""
+        now = self._clock()
+        return not expired(record, now) and (record.valid.end is None or record.valid.end > now)
+
+
+class AsOf:
+    """The store as it was: what was known at `known` (default: now), of that what was true at `valid`.
+
+    Without `valid`, what had ended by the known moment is left out, as a search of that time left it out.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        build: Callable[[], ScopeIndex],
+        clock: Clock,
+        valid: datetime | None,
+        known: datetime | None,
+    ) -> None:
+        self._store = store
+        self._build = build
+        self._clock = clock
+        self._valid = valid
+        self._known = known or clock()
+        self._lock = threading.RLock()
+        self._indexes: dict[Scope, tuple[int, int, ScopeIndex]] = {}
+
+    @property
+    def moment(self) -> datetime:
+        """The valid moment, or else the known one."""
+        return self._valid or self._known
+
+    @property
+    def known(self) -> datetime:
+        """The moment on the axis of known time."""
+        return self._known
+
+    @contextmanager
+    def index(self, scope: Scope) -> Iterator[ScopeIndex]:
+        """An index of the versions that were believed then; kept while the store stands still."""
+        with self._lock:
+            position = self._store.sequence()
+            kept = self._indexes.get(scope)
+            if kept is None or kept[:2] != position:
+                kept = self._indexes[scope] = (*position, self._build_index(scope))
+            yield kept[2]
+
+    def records(self, ids: Sequence[str]) -> list[Record]:
+        """The versions of that time, in the order asked."""
+        versions = self._store.select(Select(ids=tuple(ids), history=True))
+        return _pick(self._store, ids, [item for item in versions if self._known in item.known], self._clock())
+
+    def page(self, scope: Scope, after: int, limit: int) -> tuple[list[Record], int | None]:
+        """The versions of that time by arrival."""
+        ids = self._store.select(Select(scope=scope, after=after, limit=limit, closed=True))
+        return self.records([record.id for record in ids]), ids[-1].arrival if len(ids) == limit else None
+
+    def shows(self, record: Record) -> bool:
+        """Whether the version was true at the moment asked."""
+        if expired(record, self._clock()):
+            return False
+        if self._valid is not None:
+            return self._valid in record.valid
+        return record.valid.end is None or record.valid.end > self._known
+
+    def _build_index(self, scope: Scope) -> ScopeIndex:
+        index, after = self._build(), 0
+        while True:
+            page = self._store.entries(scope, after=after, limit=_PAGE, history=True)
+            index.apply([entry._replace(closed=0, known_end=None) for entry in page if self._sees(entry)])
+            if len(page) < _PAGE:
+                return index
+            after = page[-1].sequence
+
+    def _sees(self, entry: Entry) -> bool:
+        known = micros(self._known)
+        if not entry.known_start <= known or (entry.known_end is not None and entry.known_end <= known):
+            return False
+        if self._valid is None:
+            return True
+        valid = micros(self._valid)
+        return (entry.valid_start is None or entry.valid_start <= valid) and (
+            entry.valid_end is None or entry.valid_end > valid
+        )
+
+
+def expired(record: Record, now: datetime) -> bool:
+    """Whether the record's time to live is over."""
+    return record.expires is not None and record.expires <= now
+
+
+def _pick(store: Store, ids: Sequence[str], records: Sequence[Record], now: datetime) -> list[Record]:
+    """Records in the order of `ids`, windows and sessions computed, expired ones left out."""
+    plain = {record.id: record for record in records}
+    found = (plain.get(id) or (views.view_record(store, id) if views.is_view(id) else None) for id in ids)
+    return [record for record in found if record is not None and not expired(record, now)]

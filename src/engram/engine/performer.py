@@ -1,0 +1,137 @@
+"""What performs a policy's effects: against the store as a lens shows it, the models, the clock, the seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engram.engine.core import Core
+from engram.engine.lens import Lens
+from engram.engine.replies import ask
+from engram.kernel import effects as fx
+from engram.kernel.clock import micros
+from engram.kernel.errors import ConfigError
+from engram.kernel.policy import Policy
+from engram.kernel.record import Edge, Hit, Record
+from engram.kernel.scope import Scope
+from engram.operators.retrieval.top import top
+
+__all__ = ["Performer"]
+
+_FIND_LEXICAL = 0.3
+
+
+@dataclass
+class Performer:
+    """Performs the effects of one program of `policy` in `scope`.
+
+    `job` keys random numbers and the journal; `hidden` are ids that `Find` leaves out (a job's own
+    episodes). `reads` collects the ids that the program saw, `usage` counts model calls and tokens.
+    `journal` maps paths to raw model replies; `save` is told when one is added.
+    """
+
+    core: Core
+    policy: Policy
+    scope: Scope
+    lens: Lens
+    job: str = ""
+    hidden: frozenset[str] = frozenset()
+    journal: dict[str, Any] = field(default_factory=dict)
+    save: Callable[[], None] | None = None
+    reads: set[str] = field(default_factory=set)
+    usage: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, effect: fx.Effect[Any], path: str) -> Any:
+        match effect:
+            case fx.Score():
+                return self._score(effect)
+            case fx.Read():
+                return self._read(effect.ids)
+            case fx.Find():
+                return self._find(effect)
+            case fx.Embed():
+                return self.core.embedder.embed(list(effect.texts))
+            case fx.Ask():
+                return self._ask(effect, path)
+            case fx.Neighbours():
+                return self._neighbours(effect)
+            case fx.Rank():
+                return self._rank(effect)
+            case fx.State():
+                return self._state(effect.name)
+            case fx.Now():
+                return self.core.now()
+            case fx.Random():
+                return self._random(path)
+            case fx.Task():
+                return effect.call()
+            case _:
+                raise TypeError(f"no handler for the effect {type(effect).__name__}")
+
+    def _score(self, effect: fx.Score) -> fx.Columns:
+        vector = self.core.query_vector(effect.query)
+        moment = effect.at or self.core.now()
+        with self.lens.index(self.scope) as index:
+            return index.score(
+                effect.query,
+                vector,
+                signals=effect.signals,
+                at=micros(moment),
+                now=micros(self.lens.moment),
+                made_by=self.policy.made_by,
+                level=effect.level,
+            )
+
+    def _read(self, ids: Sequence[str]) -> list[Record]:
+        found = [record for record in self.lens.records(ids) if self._visible(record)]
+        self.reads.update(record.id for record in found)
+        return found
+
+    def _visible(self, record: Record) -> bool:
+        return self.scope.covers(record.scope) and record.made_by in (None, self.policy.made_by)
+
+    def _find(self, effect: fx.Find) -> list[Hit]:
+        """Nearest by cosine, with words as a lesser part; the hit's score is the cosine, cut to [0, 1]."""
+        columns = self._score(fx.Score(effect.text, ("dense.turn", "bm25.turn")))
+        if not len(columns):
+            return []
+        cosine, words = columns.signals["dense.turn"], columns.signals["bm25.turn"]
+        fused = cosine + _FIND_LEXICAL * words / max(float(words.max()), 1e-9)
+        hits: list[Hit] = []
+        depth = effect.k + len(self.hidden)
+        while True:
+            order = top(fused, depth, columns.rows)
+            score = dict(zip(columns.rows(order), (float(cosine[row]) for row in order), strict=True))
+            hits = [
+                Hit(record, min(1.0, max(0.0, score[record.id])))
+                for record in self._read(list(score))
+                if record.id not in self.hidden and (not effect.kinds or record.kind in effect.kinds)
+            ]
+            if len(hits) >= effect.k or depth >= len(columns):
+                return hits[: effect.k]
+            depth *= 4
+
+    def _neighbours(self, effect: fx.Neighbours) -> list[Edge]:
+        known = {record.id for record in self._read(effect.ids)}
+        edges = self.core.store.edges(self.scope, sorted(known))
+        return [edge for edge in edges if not effect.types or edge.type in effect.types]
+
+    def _rank(self, effect: fx.Rank) -> list[float]:
+        if self.core.reranker is None:
+            raise ConfigError(f"policy {self.policy.name!r} reranks: give Memory(reranker=…)")
+        return [float(score) for score in self.core.reranker.rank(effect.query, effect.texts)]
+
+    def _state(self, name: str) -> fx.StateValue:
+        rows = self.core.store.states(self.scope, self.policy.made_by, name)
+        return fx.StateValue(rows[0].value, rows[0].version) if rows else fx.StateValue(None, 0)
+
+    def _random(self, path: str) -> float:
+        key = f"{self.core.seed}/{self.job}/{path}".encode()
+        return int.from_bytes(hashlib.blake2b(key, digest_size=7).digest(), "big") / (1 << 56)
+
+    def _ask(self, effect: fx.Ask[Any], path: str) -> Any:
+        if self.core.model is None:
+            raise ConfigError(f"policy {self.policy.name!r} asks a chat model: give Memory(model=…)")
+        return ask(self.core.model, effect, path, self.journal, self.usage, self.save)

@@ -1,0 +1,179 @@
+"""Reading: search, packed context, listings, single records and their history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from engram.engine.compile import compile_changes
+from engram.engine.core import Core
+from engram.engine.ingest import MAX_TEXT, check_text
+from engram.engine.lens import AsOf, Lens, expired
+from engram.engine.performer import Performer
+from engram.engine.results import Page
+from engram.engine.views import is_view
+from engram.kernel.clock import parse_time
+from engram.kernel.effects import Task, Under
+from engram.kernel.errors import Forbidden, InvalidInput, NotFound
+from engram.kernel.policy import Query, Recall
+from engram.kernel.protocols import Batch, Select
+from engram.kernel.record import Hit, Record
+from engram.kernel.scope import Scope
+from engram.operators.filters import Predicate, compile_filters, wanted_level
+from engram.operators.packing import Context, pack
+
+__all__ = ["ListRequest", "SearchRequest", "context", "get", "get_all", "history", "search"]
+
+CONTEXT_DEPTH = 60
+_MAX_K = 10_000
+_MAX_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """The arguments of one `search`."""
+
+    query: str
+    scope: Scope
+    everyone: bool = False
+    k: int = 10
+    filters: Mapping[str, Any] | None = None
+    at: object = None
+    min_score: float = 0.0
+    explain: bool = False
+
+
+async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
+    """The best records for a query, current ones of one scope only, best first."""
+    query, keep = _checked(request)
+    if not any(character.isalnum() or ord(character) > 0x2000 for character in query.text):
+        return []
+    while True:
+        recall = await _recall(core, lens, query)
+        hits = [
+            hit
+            for hit in recall.hits
+            if hit.score >= request.min_score and (keep is None or keep(hit.record)) and lens.shows(hit.record)
+        ]
+        if len(hits) >= query.k or len(recall.hits) < query.depth:
+            return hits[: query.k]
+        query = replace(query, depth=query.depth * 4)
+
+
+async def context(
+    core: Core, lens: Lens, request: SearchRequest, budget: int, count: Callable[[str], int] | None
+) -> Context:
+    """Hits packed into at most `budget` tokens, as quoted data with citations."""
+    if not isinstance(budget, int) or isinstance(budget, bool) or budget <= 0:
+        raise InvalidInput(f"budget: expected a positive number of tokens, got {budget!r}")
+    hits = await search(core, lens, replace(request, k=max(request.k, CONTEXT_DEPTH)))
+    return await Task.of(pack, hits, budget, count or core.embedder.count)
+
+
+def get(core: Core, lens: Lens, id: str, scope: Scope) -> Record:
+    """One record; raises `NotFound`, also where it exists in another scope."""
+    if not isinstance(id, str):
+        raise InvalidInput(f"id: expected text, got {type(id).__name__}")
+    found = lens.records([id])
+    if not found or not scope.covers(found[0].scope):
+        raise NotFound(f"there is no record {id!r} in this scope")
+    return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """The arguments of one `get_all`."""
+
+    scope: Scope
+    everyone: bool
+    filters: Mapping[str, Any] | None
+    after: str | None
+    limit: int
+
+
+def get_all(core: Core, lens: Lens, request: ListRequest) -> Page:
+    """Current records of a scope in order of arrival, a page at a time."""
+    scope, after, limit = request.scope, request.after, request.limit
+    _require_scope("get_all", scope, request.everyone)
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MAX_PAGE:
+        raise InvalidInput(f"limit: expected 1 to {_MAX_PAGE}, got {limit!r}")
+    keep = compile_filters(request.filters)
+    try:
+        place: int | None = int(after) if after is not None else 0
+    except (TypeError, ValueError):
+        raise InvalidInput(f"after: {after!r} is no place in a listing; give a page's next") from None
+    found: list[Record] = []
+    while place is not None:
+        records, following = lens.page(scope, place, limit + 1)
+        for record in records:
+            if _listed(core, record) and lens.shows(record) and (keep is None or keep(record)):
+                if len(found) == limit:
+                    return Page(tuple(found), str(found[-1].arrival))
+                found.append(record)
+        place = following
+    return Page(tuple(found))
+
+
+def history(core: Core, id: str, scope: Scope, known: datetime | None = None) -> list[Record]:
+    """Every version of a record, of those known by `known` if given, oldest first; raises `NotFound`."""
+    if not isinstance(id, str):
+        raise InvalidInput(f"id: expected text, got {type(id).__name__}")
+    if is_view(id):
+        raise InvalidInput(f"{id!r} is a view over turns and has no versions; ask for the turns in its sources")
+    versions = core.store.select(Select(ids=(id,), history=True))
+    if not versions or not scope.covers(versions[-1].scope) or expired(versions[-1], core.now()):
+        raise NotFound(f"there is no record {id!r} in this scope")
+    return [item for item in versions if known is None or item.known.start is None or item.known.start <= known]
+
+
+def _listed(core: Core, record: Record) -> bool:
+    return record.made_by in (None, core.policy.made_by)
+
+
+def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
+    if not isinstance(request.k, int) or isinstance(request.k, bool) or not 1 <= request.k <= _MAX_K:
+        raise InvalidInput(f"k: expected 1 to {_MAX_K}, got {request.k!r}")
+    if not isinstance(request.min_score, int | float) or not 0 <= request.min_score <= 1:
+        raise InvalidInput(f"min_score: expected 0 to 1, got {request.min_score!r}")
+    text = check_text(request.query, "query")
+    if len(text) > MAX_TEXT // 100:
+        raise InvalidInput(f"query: over {MAX_TEXT // 100:,} characters; ask with the part that matters")
+    _require_scope("search", request.scope, request.everyone)
+    keep = compile_filters(request.filters)
+    query = Query(
+        text=text,
+        scope=request.scope,
+        k=request.k,
+        at=_at(request.at),
+        level=wanted_level(request.filters),
+        depth=request.k if keep is None else max(50, 4 * request.k),
+        explain=request.explain,
+    )
+    return query, keep
+
+
+def _at(value: object) -> datetime | None:
+    return None if value is None else parse_time(value, "at")[0]
+
+
+def _require_scope(call: str, scope: Scope, everyone: bool) -> None:
+    if not scope.named and not everyone:
+        raise Forbidden(
+            f"{call}: name user_id, agent_id or run_id; everyone=True asks over the whole tenant {scope.tenant!r}"
+        )
+
+
+async def _recall(core: Core, lens: Lens, query: Query) -> Recall:
+    """Run the policy's read; what it wants changed is committed, except through a view of the past."""
+    performer = Performer(core, core.policy, query.scope, lens)
+    recall = await Under(core.policy.read(query), performer)
+    if recall.changes and not isinstance(lens, AsOf):
+        await Task.of(_commit, core, query.scope, recall, performer)
+    return recall
+
+
+def _commit(core: Core, scope: Scope, recall: Recall, performer: Performer) -> None:
+    compiled = compile_changes(core, core.policy, scope, recall.changes, "read", frozenset(performer.reads))
+    core.store.commit(Batch(tuple(compiled.ops)))

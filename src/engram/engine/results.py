@@ -1,0 +1,121 @@
+"""What calls give back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engram.kernel.record import Record
+
+__all__ = ["Event", "Item", "Page", "Problem", "Receipt", "Report"]
+
+Event = Literal["stored", "duplicate", "merged", "superseded", "failed", "pending", "erased"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that happened to one record. `origin` is the caller's own id."""
+
+    event: Event
+    id: str | None
+    origin: str | None = None
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {"event": self.event, "id": self.id, "origin": self.origin, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a call did, item by item; it never reports what did not happen.
+
+    `change_set` can be given to `undo` (`None`: nothing was changed, or it cannot be undone). `job` is
+    the id of work that is still owed. `usage` counts model calls and tokens. `purge` is `done` or
+    `pending` after an erasure: whether the bytes have left the files. `outside` names copies that are
+    out of reach.
+    """
+
+    items: tuple[Item, ...] = ()
+    change_set: str | None = None
+    job: str | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+    purge: str | None = None
+    dry_run: bool = False
+    outside: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the items, in order, those without one left out."""
+        return [item.id for item in self.items if item.id is not None]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no item failed."""
+        return all(item.event != "failed" for item in self.items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "items": [item.to_dict() for item in self.items],
+            "change_set": self.change_set,
+            "job": self.job,
+            "usage": dict(self.usage),
+            "purge": self.purge,
+            "dry_run": self.dry_run,
+            "outside": list(self.outside),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing; give `next` as `after` to go on, `None` when it ends here."""
+
+    items: tuple[Record, ...]
+    next: str | None = None
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {"items": [record.to_dict() for record in self.items], "next": self.next}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that `verify` found wrong; `id` is the record concerned, if one is."""
+
+    what: str
+    id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {"what": self.what, "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `verify` looked at and found, or what `repair` mended."""
+
+    checked: int
+    problems: tuple[Problem, ...] = ()
+    mended: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "checked": self.checked,
+            "ok": self.ok,
+            "mended": self.mended,
+            "problems": [problem.to_dict() for problem in self.problems],
+        }

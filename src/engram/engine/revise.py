@@ -1,0 +1,182 @@
+"""Changing what is stored: edits, erasures, and taking a change set back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from engram.engine.core import Core
+from engram.engine.erasing import erasure
+from engram.engine.ingest import check_text, json_value
+from engram.engine.results import Item, Receipt
+from engram.engine.views import is_view
+from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
+from engram.kernel.protocols import Batch, Close, CloseEdge, Job, Op, PutEdge, PutJob, Select, Supersede
+from engram.kernel.record import Edge, Interval, Record
+from engram.kernel.scope import Scope
+
+__all__ = ["edit", "find", "forget", "undo"]
+
+_PAGE = 1000
+_EXPORTS = "files written by export are copies out of reach"
+
+
+def find(core: Core, id: str, scope: Scope, *, closed: bool = False) -> Record:
+    """The latest version of a record in `scope`; raises `NotFound`."""
+    if not isinstance(id, str):
+        raise InvalidInput(f"id: expected text, got {type(id).__name__}")
+    found = core.store.select(Select(ids=(id,), closed=closed))
+    if not found or not scope.covers(found[0].scope):
+        raise NotFound(f"there is no record {id!r} in this scope")
+    return found[0]
+
+
+def edit(
+    core: Core, id: str, scope: Scope, text: str | None = None, metadata: Mapping[str, Any] | None = None
+) -> Receipt:
+    """Open a new version; derived records that stood on the old one alone go stale and are derived again."""
+    if text is None and metadata is None:
+        raise InvalidInput("edit: give text, metadata or both")
+    if is_view(id):
+        raise InvalidInput(f"edit: {id!r} is a view over turns; edit the turns in its sources")
+    old = find(core, id, scope)
+    new_text = old.text if text is None else check_text(text, "text")
+    if not new_text.strip():
+        raise InvalidInput("edit: the new text is empty; use forget to erase a record")
+    new_metadata = dict(old.metadata) if metadata is None else json_value(metadata, "metadata")
+    if new_text == old.text and new_metadata == dict(old.metadata):
+        return Receipt((Item("duplicate", id, old.origin, "nothing changed"),))
+    now = max(core.now(), old.known.start or core.now())
+    record = replace(old, text=new_text, metadata=new_metadata, known=Interval(now))
+    words, vector = core.encode([record], now=True)[0]
+    ops: list[Op] = [Supersede(record, old.version, words, vector)]
+    items = [Item("superseded", id, old.origin, "edited")]
+    if new_text != old.text:
+        stale_ops, stale_items = _go_stale(core, old)
+        ops.extend(stale_ops)
+        items.extend(stale_items)
+    committed = core.store.commit(Batch(tuple(ops)))
+    return Receipt(tuple(items), str(committed.change_set), committed.jobs[0] if committed.jobs else None)
+
+
+def _go_stale(core: Core, source: Record) -> tuple[list[Op], list[Item]]:
+    ops: list[Op] = []
+    items: list[Item] = []
+    policies: set[str] = set()
+    now = core.now()
+    for record in core.store.select(Select(derived_from=(source.id,))):
+        if set(record.sources) == {source.id} and record.made_by is not None:
+            ops.append(Close(record.id, record.version, max(now, record.known.start or now)))
+            items.append(Item("superseded", record.id, reason="stale: its source was edited"))
+            policies.add(record.made_by)
+    for policy in sorted(policies):
+        job = Job("", "rebuild", source.scope.lane, now, policy=policy, records=(source.id,), reads=(source.id,))
+        ops.append(PutJob(job))
+    return ops, items
+
+
+def forget(core: Core, ids: Sequence[str] | None, scope: Scope, everyone: bool, dry_run: bool) -> Receipt:
+    """Erase records, or a whole scope, and all that stands on them; return when the bytes are gone."""
+    if ids is None:
+        if not scope.named and not everyone:
+            raise Forbidden("forget: name user_id, agent_id or run_id, or ids; everyone=True for the whole tenant")
+        wanted = _all_ids(core, scope)
+    else:
+        if not ids:
+            raise InvalidInput("forget: ids is empty; give at least one id, or a scope")
+        if any(is_view(id) for id in ids):
+            raise InvalidInput("forget: windows and sessions are views; forget the turns in their sources")
+        wanted = [find(core, id, scope, closed=True).id for id in dict.fromkeys(ids)]
+    if not wanted:
+        return Receipt(purge=None if dry_run else purge(core), dry_run=dry_run, outside=(_EXPORTS,))
+    plan = erasure(core, wanted)
+    if dry_run:
+        return Receipt(tuple(plan.items), dry_run=True, outside=(_EXPORTS,))
+    committed = core.store.commit(Batch(tuple(plan.ops)))
+    core.forget_memos()
+    job = committed.jobs[0] if committed.jobs else None
+    return Receipt(tuple(plan.items), None, job, purge=purge(core), outside=(_EXPORTS,))
+
+
+def purge(core: Core) -> str:
+    """Make the bytes of erased content leave the files: `done`, or `pending` where a reader holds them."""
+    return "done" if core.store.purge() else "pending"
+
+
+def _all_ids(core: Core, scope: Scope) -> list[str]:
+    ids: list[str] = []
+    after = 0
+    while True:
+        page = core.store.select(Select(scope=scope, closed=True, after=after, limit=_PAGE))
+        ids.extend(record.id for record in page)
+        if len(page) < _PAGE:
+            return ids
+        after = page[-1].arrival
+
+
+def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
+    """Reverse a commit; raises `Conflict` naming the later change sets that stand on it."""
+    number = _number(change_set)
+    touched = core.store.select(Select(change_set=number, history=True))
+    edges = [edge for edge in core.store.edges(scope, history=True) if number in (edge.opened, edge.closed)]
+    if not touched and not edges:
+        raise NotFound(f"there is no change set {change_set!r}, it changed no records, or they were erased")
+    if not all(scope.covers(record.scope) for record in touched):
+        raise NotFound(f"there is no change set {change_set!r} in this scope")
+    _refuse_if_stood_on(core, touched, number)
+    ops: list[Op] = []
+    items: list[Item] = []
+    for record in touched:
+        op, item = _reverse(core, record, number)
+        if op is not None and item is not None:
+            ops.append(op)
+            items.append(item)
+    ops.extend(_reverse_edge(edge, number, core) for edge in edges)
+    if not ops:
+        raise Conflict(f"change set {change_set} has been taken back already")
+    committed = core.store.commit(Batch(tuple(ops)))
+    return Receipt(tuple(items), str(committed.change_set))
+
+
+def _number(change_set: str | int) -> int:
+    try:
+        return int(change_set)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"change_set: {change_set!r} is none; a receipt's change_set is") from None
+
+
+def _refuse_if_stood_on(core: Core, touched: Sequence[Record], number: int) -> None:
+    later: set[int] = set()
+    opened = [record for record in touched if record.opened == number]
+    for record in opened:
+        if record.closed is not None and record.closed != number:
+            later.add(record.closed)
+    ids = tuple(record.id for record in opened if record.version == 1)
+    if ids:
+        later.update(item.opened for item in core.store.select(Select(derived_from=ids)) if item.opened != number)
+    if later:
+        names = ", ".join(str(item) for item in sorted(later))
+        raise Conflict(f"change set {number} cannot be taken back: later change sets stand on it: {names}; undo those")
+
+
+def _reverse(core: Core, record: Record, number: int) -> tuple[Op | None, Item | None]:
+    """What takes one version's opening or closing back."""
+    now = max(core.now(), record.known.start or core.now())
+    if record.opened == number and record.version == 1:
+        if record.closed == number:
+            return None, None
+        return Close(record.id, record.version, now), Item("superseded", record.id, record.origin, "add taken back")
+    if record.opened == number:
+        return None, None  # the version before it, which this change set closed, is what comes back
+    latest = core.store.select(Select(ids=(record.id,), closed=True))[0]
+    again = replace(record, known=Interval(now), opened=0, closed=None)
+    words, vector = core.encode([again], now=True)[0]
+    item = Item("superseded", record.id, record.origin, f"back to version {record.version}")
+    return Supersede(again, latest.version, words, vector), item
+
+
+def _reverse_edge(edge: Edge, number: int, core: Core) -> Op:
+    if edge.opened == number:
+        return CloseEdge(edge.id, core.now())
+    return PutEdge(replace(edge, known=Interval(edge.known.start), closed=None))

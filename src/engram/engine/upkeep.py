@@ -1,0 +1,126 @@
+"""Off the hot path: pending jobs, expired records, purges, the policy's tending, and what there is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from engram.engine.compile import compile_changes
+from engram.engine.core import Core
+from engram.engine.erasing import erasure
+from engram.engine.jobs import run_lane
+from engram.engine.performer import Performer
+from engram.engine.results import Item, Receipt
+from engram.engine.revise import purge
+from engram.kernel.changes import Changes, Erase, Merge, Retire
+from engram.kernel.effects import Task, Under
+from engram.kernel.errors import Conflict
+from engram.kernel.protocols import Batch, Select
+from engram.kernel.record import new_id
+from engram.kernel.clock import micros
+from engram.kernel.scope import Scope
+
+__all__ = ["scopes", "stats", "tend", "wait"]
+
+MAX_RETIRED_SHARE = 0.5
+_SMALL_SCOPE = 10
+
+
+async def wait(core: Core, timeout: float | None) -> bool:
+    """Run or wait for pending jobs until none is left; False where some are parked, foreign or time is up."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        pending = [job for job in await Task.of(core.store.jobs) if job.status == "pending"]
+        ours = [job for job in pending if job.kind == "embed" or job.policy == core.policy.made_by]
+        if not ours:
+            return not await Task.of(core.store.jobs)
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+        for lane in dict.fromkeys(job.scope for job in ours):
+            await run_lane(core, lane)
+        now = core.now()
+        if all(job.not_before is not None and job.not_before > now for job in ours):
+            await Task.of(time.sleep, 0.05)
+
+
+async def tend(core: Core, scope: Scope) -> Receipt:
+    """Erase what has expired, finish pending work and purges, and let the policy tend each lane in scope."""
+    items = list(await Task.of(_erase_expired, core, scope))
+    await wait(core, 60.0)
+    change_set = None
+    if core.policy.tends:
+        lanes = dict.fromkeys(found.lane for found, _ in await Task.of(core.store.scopes, scope))
+        for lane in lanes:
+            change_set = await _tend_lane(core, lane, items) or change_set
+    state = None
+    if items or (await Task.of(core.store.info)).get("purge") == "pending":
+        state = await Task.of(purge, core)
+    return Receipt(tuple(items), change_set, purge=state)
+
+
+async def _tend_lane(core: Core, lane: Scope, items: list[Item]) -> str | None:
+    key = new_id(micros(core.now()) // 1000, (await Task.of(core.store.sequence)).last, 0)
+    performer = Performer(core, core.policy, lane, core.present, job=key)
+    changes = await Under(core.policy.tend(lane), performer)
+    if not changes:
+        return None
+    await Task.of(_check_share, core, lane, changes)
+    compiled = await Task.of(
+        compile_changes, core, core.policy, lane, changes, key, frozenset(performer.reads)
+    )
+    committed = await Task.of(core.store.commit, Batch(tuple(compiled.ops)))
+    items.extend(compiled.items)
+    return str(committed.change_set)
+
+
+def _check_share(core: Core, lane: Scope, changes: Changes) -> None:
+    """Stop a step that would take away too much of a scope at once."""
+    ends = sum(
+        len(change.others) if isinstance(change, Merge) else isinstance(change, Retire | Erase) for change in changes
+    )
+    total = sum(count for _, count in core.store.scopes(lane))
+    if total >= _SMALL_SCOPE and ends > MAX_RETIRED_SHARE * total:
+        raise Conflict(
+            f"tend stopped: policy {core.policy.name!r} would end {ends} of {total} records in {lane}; "
+            "nothing was changed. Look at its parameters, or forget the records yourself"
+        )
+
+
+def _erase_expired(core: Core, scope: Scope) -> list[Item]:
+    found = core.store.select(Select(scope=scope, expired_by=core.now(), closed=True))
+    if not found:
+        return []
+    plan = erasure(core, [record.id for record in found])
+    core.store.commit(Batch(tuple(plan.ops)))
+    core.forget_memos()
+    return plan.items
+
+
+def scopes(core: Core, tenant: str | None) -> list[dict[str, Any]]:
+    """Every scope that holds records, with their number."""
+    pattern = None if tenant is None else Scope(tenant)
+    return [{**scope.to_dict(), "records": count} for scope, count in core.store.scopes(pattern)]
+
+
+def stats(core: Core, scope: Scope | None) -> dict[str, Any]:
+    """Counts and sizes: records by kind, scopes, jobs, bytes on disk and in the cache, who made the entries."""
+    info = dict(core.store.info())
+    counted = core.store.scopes(scope)
+    jobs = core.store.jobs(scope)
+    return {
+        "records": sum(count for _, count in counted),
+        "scopes": len(counted),
+        "jobs": {
+            "pending": sum(job.status == "pending" for job in jobs),
+            "parked": sum(job.status == "parked" for job in jobs),
+        },
+        "bytes": int(info.get("bytes", 0)),
+        "cache_bytes": core.cache.nbytes,
+        "policy": core.policy.made_by,
+        "embedder": info.get("embedder"),
+        "dimensions": int(info.get("dimensions", 0)),
+        "analyser": info.get("analyser"),
+        "format": info.get("format"),
+        "created": info.get("created"),
+        "purge": info.get("purge", "done"),
+    }

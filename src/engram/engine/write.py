@@ -1,0 +1,84 @@
+"""Adding: the raw text is committed first; only then does the policy's work begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engram.engine.core import Core
+from engram.engine.ingest import Draft, drafts
+from engram.engine.jobs import Outcome, run_lane
+from engram.engine.results import Item, Receipt
+from engram.kernel.effects import Task
+from engram.kernel.protocols import Batch, Committed, Job, Op, Put, PutJob
+from engram.kernel.scope import Scope
+
+__all__ = ["AddRequest", "add"]
+
+
+@dataclass(frozen=True, slots=True)
+class AddRequest:
+    """The arguments of one `add`."""
+
+    messages: object
+    scope: Scope
+    metadata: Mapping[str, Any] | None = None
+    kind: str | None = None
+    infer: bool = True
+    expires: object = None
+    wait: bool = True
+
+
+async def add(core: Core, request: AddRequest) -> Receipt:
+    """Store messages, then let the policy derive from them, now or (`wait=False`) later."""
+    parsed = drafts(
+        request.messages,
+        request.scope,
+        core.now(),
+        kind=request.kind,
+        metadata=request.metadata,
+        expires=request.expires,
+    )
+    committed = await Task.of(_store, core, request, parsed)
+    items = _items(parsed, committed)
+    change_set = None if all(committed.duplicates) else str(committed.change_set)
+    if not committed.jobs:
+        return Receipt(items, change_set)
+    job = committed.jobs[-1]
+    if not request.wait:
+        waiting = Item("pending", None, reason="what is derived from it, and remote vectors, follow by a job")
+        return Receipt((*items, waiting), change_set, job)
+    outcomes: dict[str, Outcome] = await run_lane(core, request.scope.lane, until=job)
+    ours = [outcomes[id] for id in committed.jobs if id in outcomes]
+    usage: dict[str, int] = {}
+    for outcome in ours:
+        items = (*items, *outcome.items)
+        for name, amount in outcome.usage.items():
+            usage[name] = usage.get(name, 0) + amount
+    owed = next((id for id in committed.jobs if id not in outcomes or outcomes[id].left), None)
+    return Receipt(items, change_set, owed, usage)
+
+
+def _store(core: Core, request: AddRequest, parsed: Sequence[Draft]) -> Committed:
+    """Commit the raw records with their entries, and the jobs that follow from them, in one transaction."""
+    records = [draft.record for draft in parsed]
+    ops: list[Op] = [
+        Put(record, words, vector)
+        for record, (words, vector) in zip(records, core.encode(records), strict=True)
+    ]
+    now, lane = core.now(), request.scope.lane
+    if not core.embedder.local:
+        ops.append(PutJob(Job("", "embed", lane, now), fresh=True))
+    if request.infer and core.policy.writes and records[0].kind == "episode":
+        ops.append(PutJob(Job("", "write", lane, now, policy=core.policy.made_by), fresh=True))
+    return core.store.commit(Batch(tuple(ops)))
+
+
+def _items(parsed: Sequence[Draft], committed: Committed) -> tuple[Item, ...]:
+    return tuple(
+        Item("duplicate", id, draft.record.origin, "the same content is stored under this id")
+        if duplicate
+        else Item("stored", id, draft.record.origin, draft.note)
+        for draft, id, duplicate in zip(parsed, committed.ids, committed.duplicates, strict=True)
+    )

@@ -1,0 +1,62 @@
+"""The last step of every read: the best candidates as hits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engram.kernel.effects import Columns, Read
+from engram.kernel.policy import Query, Recall
+from engram.kernel.record import Hit
+from engram.operators.retrieval.top import top
+
+__all__ = ["best", "reciprocal_rank", "saturate"]
+
+Explain = Callable[[int], Mapping[str, float]]
+
+
+async def best(
+    query: Query, columns: Columns, ranking: NDArray[Any], scores: NDArray[Any], explain: Explain | None = None
+) -> Recall:
+    """The `query.depth` candidates highest in `ranking`, as hits with their calibrated `scores` in [0, 1].
+
+    Both arrays have shape [len(columns)]. `-inf` in `ranking` leaves a candidate out. `explain` gives
+    each signal's share of a position, and is asked where the query wants it.
+    """
+    positions = top(ranking, query.depth, columns.rows)
+    ids = columns.rows(positions)
+    found = {record.id: record for record in await Read(tuple(ids))}
+    return Recall(
+        tuple(
+            Hit(
+                found[id],
+                float(min(1.0, max(0.0, scores[position]))),
+                explain(position) if explain is not None and query.explain else {},
+            )
+            for id, position in zip(ids, positions, strict=True)
+            if id in found
+        )
+    )
+
+
+def saturate(values: NDArray[Any], half: float) -> NDArray[Any]:
+    """`values` >= 0 into [0, 1): 0.5 at `half`."""
+    positive = np.maximum(values, 0)
+    return np.asarray(positive / (positive + half))
+
+
+def reciprocal_rank(*signals: NDArray[Any], constant: float = 60.0) -> NDArray[Any]:
+    """Reciprocal-rank fusion of signals of shape [n]: the sum of 1 / (constant + rank), ranks from 1.
+
+    Cormack, Clarke and Büttcher, SIGIR 2009. Ties share the best rank; a signal that is not positive
+    for a candidate gives it nothing.
+    """
+    fused = np.zeros(len(signals[0]), np.float64)
+    for signal in signals:
+        ordered = np.sort(signal)[::-1]
+        rank = 1 + np.searchsorted(-ordered, -signal, side="left")
+        fused += np.where(signal > 0, 1.0 / (constant + rank), 0.0)
+    return fused

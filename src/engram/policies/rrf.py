@@ -1,0 +1,33 @@
+"""The plain hybrid baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from engram.kernel.effects import Score
+from engram.kernel.policy import Policy, Query, Recall
+from engram.operators.retrieval.recall import best, reciprocal_rank
+
+__all__ = ["RRF"]
+
+
+@dataclass(frozen=True)
+class RRF(Policy):
+    """BM25 and cosine of single turns, fused by reciprocal rank (Cormack et al., SIGIR 2009).
+
+    `constant` is the paper's 60. The score is the share of the highest sum that there can be.
+    """
+
+    name: ClassVar[str] = "rrf"
+
+    constant: float = 60.0
+
+    async def read(self, query: Query) -> Recall:
+        """All candidates, best fused rank first."""
+        columns = await Score(query.text, ("bm25.turn", "dense.turn"), at=query.at, level=query.level)
+        words, cosine = (np.asarray(columns.signals[name]) for name in ("bm25.turn", "dense.turn"))
+        fused = reciprocal_rank(words, cosine, constant=self.constant)
+        return await best(query, columns, fused, fused * (self.constant + 1) / 2)
