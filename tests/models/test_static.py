@@ -62,7 +62,8 @@ def embedder() -> StaticEmbedder:
 def same(reference: tokenizers.Tokenizer, text: str) -> bool:
     """Whether both tokenisers give the same ids."""
     expected: list[int] = reference.encode(text, add_special_tokens=False).ids
-    return tokeniser().encode(text).tolist() == expected
+    found: list[int] = tokeniser().encode(text).tolist()
+    return found == expected
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
