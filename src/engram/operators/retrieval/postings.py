@@ -1,0 +1,76 @@
+"""Which rows hold a term, and how often: an inverted index in a few sorted arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Found", "Postings"]
+
+RATIO = 32
+ROW_BITS = 24
+ROW_MASK = (1 << ROW_BITS) - 1
+
+
+class Found(NamedTuple):
+    """Parallel: `term` (position in the query), `row` and `count` of each posting."""
+
+    term: NDArray[np.int64]
+    row: NDArray[np.int64]
+    count: NDArray[np.float32]
+
+
+class Postings:
+    """Postings as sorted uint64: a term's hash (32 bits), the row (24), the count (8).
+
+    They lie in runs that shrink by a factor; small runs are merged as they come, so adding stays cheap
+    and a term is looked up in a handful of places. Nothing is removed before `renumber`.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.uint64]] = []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(run.nbytes for run in self._runs)
+
+    def add(self, rows: NDArray[np.int64], hashes: NDArray[np.uint32], counts: NDArray[np.uint8]) -> None:
+        """Add parallel postings. Rows must be below 2 ** 24."""
+        if not len(rows):
+            return
+        keys = hashes.astype(np.uint64) << np.uint64(32)
+        keys |= rows.astype(np.uint64) << np.uint64(8)
+        keys |= counts
+        keys.sort()
+        self._runs.append(keys)
+        while len(self._runs) > 1 and len(self._runs[-2]) <= RATIO * len(self._runs[-1]):
+            merged = np.concatenate(self._runs[-2:])
+            merged.sort()
+            self._runs[-2:] = [merged]
+
+    def find(self, hashes: NDArray[np.uint32]) -> Found:
+        """The postings of the given terms, run by run, each run's by (term, row) where `hashes` ascend."""
+        low = hashes.astype(np.uint64) << np.uint64(32)
+        high = low | np.uint64(0xFFFFFFFF)
+        terms, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+        numbers = np.arange(len(hashes))
+        for run in self._runs:
+            starts = np.searchsorted(run, low)
+            ends = np.searchsorted(run, high, side="right")
+            terms.append(np.repeat(numbers, ends - starts))
+            keys += [run[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        every = np.concatenate(keys)
+        row = (every >> np.uint64(8)).astype(np.int64) & ROW_MASK
+        return Found(np.concatenate(terms), row, (every & np.uint64(0xFF)).astype(np.float32))
+
+    def renumber(self, new: NDArray[np.int64]) -> None:
+        """Row r becomes `new[r]`, which must ascend; postings of rows with -1 go."""
+        runs = []
+        for run in self._runs:
+            row = new[(run >> np.uint64(8)).astype(np.int64) & ROW_MASK]
+            rest = run & ~np.uint64(ROW_MASK << 8)
+            runs.append((rest | row.astype(np.uint64) << np.uint64(8))[row >= 0])
+        self._runs = [run for run in runs if len(run)]

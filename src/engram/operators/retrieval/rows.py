@@ -1,0 +1,142 @@
+"""The rows of an index: what is known of each record, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engram.kernel.protocols import Entry
+from engram.operators.retrieval.codec import WordColumns
+from engram.operators.retrieval.growing import Table
+
+__all__ = ["EPISODE", "NEVER", "Codes", "Rows"]
+
+NEVER = np.iinfo(np.int64).max
+EPISODE = 0
+T = TypeVar("T", bound=Hashable)
+WIDE = ("time", "arrival", "valid_end", "expires", "words", "vector")
+NARROW = ("stream", "kind", "role", "name", "made_by", "flags", "alive")
+REAL = ("length", "strength", "trust")
+
+
+class Codes(Generic[T]):
+    """Small numbers for values, in the order they were first seen."""
+
+    def __init__(self, *values: T) -> None:
+        self._code: dict[T, int] = {}
+        self.of(values)
+
+    def __len__(self) -> int:
+        return len(self._code)
+
+    def __iter__(self) -> Any:
+        return iter(self._code)
+
+    def of(self, values: Iterable[T]) -> list[int]:
+        """The code of each value; new values get the next ones."""
+        code = self._code
+        return [code.setdefault(value, len(code)) for value in values]
+
+    def get(self, value: T) -> int:
+        """The code of a value, or -1."""
+        return self._code.get(value, -1)
+
+
+class Rows:
+    """One row for each record (and one for each that was replaced, until the index is compacted).
+
+    `rows[name]` is a column, shape [n], open to writing: times in microseconds (`NEVER` for none), codes
+    of `kinds`, `roles`, `names` and `makers`, `stream` (see `stream_of`), hashes of the stored bytes.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.row_of: dict[str, int] = {}
+        self.kinds = Codes("episode")
+        self.roles: Codes[str | None] = Codes(None, "user", "assistant")
+        self.names: Codes[str | None] = Codes(None)
+        self.makers: Codes[str | None] = Codes(None)
+        self._streams: Codes[tuple[str | None, str | None] | str] = Codes()
+        self._gapped: list[bool] = []
+        self._tables = [Table(len(WIDE), np.int64), Table(len(NARROW), np.int32), Table(len(REAL), np.float32)]
+        self._place = {
+            name: (table, row)
+            for table, names in zip(self._tables, (WIDE, NARROW, REAL), strict=True)
+            for row, name in enumerate(names)
+        }
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        table, row = self._place[name]
+        return table[row]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, ids and their dictionary included (estimated)."""
+        return sum(table.nbytes for table in self._tables) + 200 * len(self.ids)
+
+    def append(self, entries: Sequence[Entry], words: WordColumns) -> None:
+        """Add a row for each entry; `words` are theirs."""
+        first, end = len(self.ids), len(self.ids) + len(entries)
+        for table in self._tables:
+            table.open(first, len(entries))
+        self.ids += [entry.id for entry in entries]
+        self.row_of.update(zip(self.ids[first:], range(first, end), strict=True))
+        self["arrival"][first:] = [entry.arrival for entry in entries]
+        self["time"][first:] = [entry.time for entry in entries]
+        self["words"][first:] = [hash(entry.words) for entry in entries]
+        self["stream"][first:] = self._streams.of(self._stream(entry) for entry in entries)
+        self._gapped += [
+            isinstance(key, tuple) and key[1] is None for key in islice(self._streams, len(self._gapped), None)
+        ]
+        self["kind"][first:] = self.kinds.of(entry.kind for entry in entries)
+        self["alive"][first:] = 1
+        self["length"][first:] = words.length
+        self["flags"][first:] = words.flags
+        self.update(np.arange(first, end), entries)
+
+    def update(self, rows: NDArray[np.int64], entries: Sequence[Entry]) -> None:
+        """Set what may change while text, time and run stay."""
+        self["valid_end"][rows] = [NEVER if e.valid_end is None else e.valid_end for e in entries]
+        self["expires"][rows] = [NEVER if e.expires is None else e.expires for e in entries]
+        self["vector"][rows] = [hash(e.vector) for e in entries]
+        self["role"][rows] = self.roles.of(e.role for e in entries)
+        self["name"][rows] = self.names.of(e.name for e in entries)
+        self["made_by"][rows] = self.makers.of(e.made_by for e in entries)
+        self["strength"][rows] = [e.strength for e in entries]
+        self["trust"][rows] = [e.trust for e in entries]
+
+    def same_place(self, row: int, entry: Entry) -> bool:
+        """Whether the entry's text, time, run and kind are the row's."""
+        return bool(
+            self["words"][row] == hash(entry.words)
+            and self["time"][row] == entry.time
+            and self["arrival"][row] == entry.arrival
+            and self["kind"][row] == self.kinds.get(entry.kind)
+            and (entry.kind != "episode" or self["stream"][row] == self._streams.get(self._stream(entry)))
+        )
+
+    def gapped(self, streams: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """By stream: whether a long pause ends a session in it, because no run does."""
+        return np.array(self._gapped, bool)[streams]
+
+    def pauses(self, stream: int) -> bool:
+        """Whether a long pause ends a session in that stream."""
+        return self._gapped[stream]
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Keep only the given rows, which must ascend."""
+        for table in self._tables:
+            table.keep(rows)
+        self.ids = [self.ids[row] for row in rows.tolist()]
+        self.row_of = {id_: row for row, id_ in enumerate(self.ids)}
+
+    def _stream(self, entry: Entry) -> tuple[str | None, str | None] | str:
+        """What an entry's sessions are cut from: its agent's run, its agent's turns without a run, or itself."""
+        return (entry.agent_id, entry.run_id) if entry.kind == "episode" else entry.id

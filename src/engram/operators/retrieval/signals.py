@@ -1,0 +1,216 @@
+"""The signals: each one small function from a probe to a float32 array over its candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engram.operators.retrieval import flags
+from engram.operators.retrieval.bm25 import Averages, Lexical, bm25
+from engram.operators.retrieval.candidates import Candidates
+from engram.operators.retrieval.figures import NORMS
+from engram.operators.retrieval.growing import Vectors
+from engram.operators.retrieval.layout import INVERSE, START, Layout
+from engram.operators.retrieval.postings import Postings
+from engram.operators.retrieval.query import Query
+from engram.operators.retrieval.rows import Rows
+
+__all__ = ["SIGNALS", "Probe", "column"]
+
+Floats = NDArray[np.float32]
+Signal = Callable[["Probe"], Floats]
+SIGNALS: dict[str, Signal] = {}
+FIXED: set[str] = set()
+
+
+@dataclass
+class Probe:
+    """One query at one index: what signals are computed from, each part when first asked for.
+
+    `named` has, by code of `rows.names`, whether the query names that speaker. Arrays "by position" have
+    shape [layout.size]; `at` takes the candidates' part.
+    """
+
+    query: Query
+    vector: Floats | None
+    named: NDArray[np.bool_]
+    terms: NDArray[np.uint32]
+    weights: Floats
+    candidates: Candidates
+    rows: Rows
+    layout: Layout
+    vectors: Vectors
+    postings: Postings
+    averages: Averages
+
+    @cached_property
+    def lexical(self) -> Lexical:
+        """BM25 at all levels."""
+        return bm25(self.layout, self.averages, self.postings.find(self.terms), self.weights)
+
+    @cached_property
+    def dots(self) -> Floats:
+        """By position: the turn's cosine with the query, 0 at blanks."""
+        by_row = np.zeros(len(self.rows) + 1, np.float32)
+        if self.vector is not None:
+            self.vectors.dot(self.vector, by_row[:-1])
+        return by_row[self.layout.row_at]  # -1 at a blank takes the zero at the end
+
+    @cached_property
+    def windows(self) -> tuple[Floats, Floats]:
+        """By position: the query's cosine with the summed vectors of 1 and of 3 turns on each side."""
+        dots = self.dots
+        total = dots.copy()
+        total[1:] += dots[:-1]
+        total[:-1] += dots[1:]
+        near = total * self.layout.figures[NORMS[0]]
+        for step in (2, 3):
+            total[step:] += dots[:-step]
+            total[:-step] += dots[step:]
+        total *= self.layout.figures[NORMS[1]]
+        return near, total
+
+    @cached_property
+    def sessions(self) -> Floats:
+        """By session: the query's cosine with the session's summed vectors."""
+        starts = self.layout.sessions[START]
+        sums = np.add.reduceat(self.dots, starts) if len(starts) else np.zeros(0, np.float32)
+        return sums * self.layout.weights[INVERSE]
+
+    def at(self, by_position: Floats) -> Floats:
+        """The candidates' part of an array by position."""
+        return np.take(by_position, self.candidates.at, mode="clip")
+
+    def of(self, by_session: Floats) -> Floats:
+        """The candidates' part of an array by session."""
+        return by_session[self.candidates.session]
+
+    def flag(self, bit: int) -> Floats:
+        """Whether the candidate's text has a flag."""
+        return ((self.rows["flags"][self.candidates.row] & bit) > 0).astype(np.float32)
+
+    def role(self, role: str) -> Floats:
+        """Whether the candidate has a role."""
+        return (self.rows["role"][self.candidates.row] == self.rows.roles.get(role)).astype(np.float32)
+
+
+def column(name: str, probe: Probe) -> Floats:
+    """A signal over the probe's candidates; at level 2 the highest of a session's turns."""
+    kept = probe.candidates.fixed
+    if name in kept:
+        return kept[name]
+    values = SIGNALS[name](probe)
+    first = probe.candidates.first
+    if first is not None and len(first):
+        values = np.maximum.reduceat(values, first)
+    if name in FIXED:
+        kept[name] = values
+    return values
+
+
+def signal(*, fixed: bool = False) -> Callable[[Signal], Signal]:
+    """Register a function as the signal of its name; `fixed` ones do not depend on the query."""
+
+    def register(function: Signal) -> Signal:
+        SIGNALS[function.__name__] = function
+        if fixed:
+            FIXED.add(function.__name__)
+        return function
+
+    return register
+
+
+@signal()
+def bm25_turn(probe: Probe) -> Floats:
+    """BM25 of the turn itself."""
+    return probe.at(probe.lexical.windows[0])
+
+
+@signal()
+def bm25_w1(probe: Probe) -> Floats:
+    """BM25 of the turn with its neighbours."""
+    return probe.at(probe.lexical.windows[1])
+
+
+@signal()
+def bm25_w3(probe: Probe) -> Floats:
+    """BM25 of the turn with three on each side."""
+    return probe.at(probe.lexical.windows[2])
+
+
+@signal()
+def bm25_session(probe: Probe) -> Floats:
+    """BM25 of the turn's session."""
+    return probe.of(probe.lexical.sessions)
+
+
+@signal()
+def dense_turn(probe: Probe) -> Floats:
+    """Cosine of the turn with the query."""
+    return probe.at(probe.dots)
+
+
+@signal()
+def dense_w1(probe: Probe) -> Floats:
+    """Cosine of the turn and its neighbours."""
+    return probe.at(probe.windows[0])
+
+
+@signal()
+def dense_w3(probe: Probe) -> Floats:
+    """Cosine of the turn and three on each side."""
+    return probe.at(probe.windows[1])
+
+
+@signal()
+def dense_session(probe: Probe) -> Floats:
+    """Cosine of the turn's session."""
+    return probe.of(probe.sessions)
+
+
+@signal()
+def named(probe: Probe) -> Floats:
+    """Whether the query names who speaks."""
+    return probe.named[probe.rows["name"][probe.candidates.row]].astype(np.float32)
+
+
+@signal(fixed=True)
+def question(probe: Probe) -> Floats:
+    """Whether the turn asks something."""
+    return probe.flag(flags.QUESTION)
+
+
+@signal(fixed=True)
+def after_question(probe: Probe) -> Floats:
+    """Whether the turn before it, in its session, asks something."""
+    before = probe.layout.row_at[probe.candidates.at - 1]
+    asks = np.append(probe.rows["flags"] & flags.QUESTION, 0)
+    return (asks[before] > 0).astype(np.float32)
+
+
+@signal(fixed=True)
+def log_length(probe: Probe) -> Floats:
+    """log(1 + tokens)."""
+    return np.log1p(probe.rows["length"][probe.candidates.row])
+
+
+@signal(fixed=True)
+def assistant(probe: Probe) -> Floats:
+    """Whether the assistant says it."""
+    return probe.role("assistant")
+
+
+@signal(fixed=True)
+def first(probe: Probe) -> Floats:
+    """Whether it opens its session."""
+    return (probe.layout.row_at[probe.candidates.at - 1] < 0).astype(np.float32)
+
+
+@signal(fixed=True)
+def time_named(probe: Probe) -> Floats:
+    """Whether it names a time."""
+    return probe.flag(flags.TIME)

@@ -1,0 +1,135 @@
+"""The index, by brute force: every window and session cut and counted anew, one record at a time."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engram.operators.analysis import STOPWORDS, analyse
+
+K1, B, GAP = 1.2, 0.75, 30 * 60 * 1_000_000
+
+
+class Turn(NamedTuple):
+    """A current record, as the reference sees it."""
+
+    id: str
+    arrival: int
+    time: int
+    text: str
+    vector: tuple[float, ...] | None
+    run: str | None = None
+    agent: str | None = None
+    kind: str = "episode"
+    name: str | None = None
+    role: str | None = "user"
+
+
+def sessions(turns: Sequence[Turn]) -> list[list[Turn]]:
+    """The turns in their sessions; each derived record in one of its own."""
+    streams: dict[Any, list[Turn]] = {}
+    for turn in turns:
+        key = (turn.agent, turn.run) if turn.kind == "episode" else turn.id
+        streams.setdefault(key, []).append(turn)
+    cut: list[list[Turn]] = []
+    for stream in streams.values():
+        stream.sort(key=lambda turn: (turn.time, turn.arrival))
+        last: Turn | None = None
+        for turn in stream:
+            paused = last is not None and turn.run is None and turn.time - last.time > GAP
+            if last is None or paused:
+                cut.append([])
+            cut[-1].append(turn)
+            last = turn
+    return cut
+
+
+def unit(turn: Turn, dimensions: int) -> Any:
+    """The turn's unit vector or zeros."""
+    vector = np.array(turn.vector or [0.0] * dimensions)
+    norm = np.linalg.norm(vector)
+    return vector / norm if norm > 0 else vector
+
+
+def terms_of(turn: Turn) -> Counter[int]:
+    """How often each term stands in the turn."""
+    words = analyse(turn.text)
+    return Counter(dict(zip(words.hashes.tolist(), words.counts.tolist(), strict=True)))
+
+
+def lexical(groups: list[list[Turn]], query: dict[int, float]) -> list[float]:
+    """BM25 of each group of turns, among the groups."""
+    counts = [sum((terms_of(turn) for turn in group), Counter()) for group in groups]
+    lengths = [sum(analyse(turn.text).length for turn in group) for group in groups]
+    average = sum(lengths) / max(1, len(groups)) or 1.0
+    scores = [0.0] * len(groups)
+    for term, weight in query.items():
+        often = sum(count[term] > 0 for count in counts)
+        rarity = math.log(1 + (len(groups) - often + 0.5) / (often + 0.5))
+        for number, count in enumerate(counts):
+            bound = count[term] + K1 * (1 - B + B * lengths[number] / average)
+            scores[number] += weight * rarity * count[term] * (K1 + 1) / bound
+    return scores
+
+
+def dense(group: list[Turn], query: Any) -> float:
+    """Cosine of the query with the group's summed unit vectors."""
+    total = sum((unit(turn, len(query)) for turn in group), np.zeros(len(query)))
+    norm = np.linalg.norm(total)
+    return float(total @ query / norm) if norm > 1e-6 else 0.0
+
+
+def question(text: str) -> bool:
+    """Whether the text asks."""
+    return "?" in text
+
+
+def query_terms(text: str, names: set[str]) -> dict[int, float]:
+    """Terms and weights of a query: without common words and speakers' names, as far as others are left."""
+    words = analyse(text)
+    every = dict(zip(words.hashes.tolist(), map(float, words.counts), strict=True))
+    telling = {term: weight for term, weight in every.items() if term not in STOPWORDS} or every
+    spoken = {term for name in names for term in analyse(name).hashes.tolist()}
+    return {term: weight for term, weight in telling.items() if term not in spoken}
+
+
+def columns(turns: Sequence[Turn], query: str, vector: Any) -> dict[str, dict[str, float]]:
+    """Signal name to id to value, at level 0."""
+    cut = sessions(list(turns))
+    place = {turn.id: (group, at) for group in cut for at, turn in enumerate(group)}
+    order = [turn for group in cut for turn in group]
+    terms = query_terms(query, {turn.name for turn in turns if turn.name})
+    result: dict[str, dict[str, float]] = {}
+    for suffix, reach in (("turn", 0), ("w1", 1), ("w3", 3)):
+        windows = []
+        for turn in order:
+            group, at = place[turn.id]
+            windows.append(group[max(0, at - reach) : at + reach + 1])
+        scores = lexical(windows, terms)
+        result[f"bm25_{suffix}"] = {turn.id: score for turn, score in zip(order, scores, strict=True)}
+        result[f"dense_{suffix}"] = {
+            turn.id: dense(window, vector) for turn, window in zip(order, windows, strict=True)
+        }
+    by_session = lexical(cut, terms)
+    result["bm25_session"] = {
+        turn.id: score for group, score in zip(cut, by_session, strict=True) for turn in group
+    }
+    result["dense_session"] = {turn.id: dense(group, vector) for group in cut for turn in group}
+    asked = set(analyse(query).hashes.tolist())
+    for turn in order:
+        group, at = place[turn.id]
+        row = {
+            "named": bool(turn.name and asked & set(analyse(turn.name).hashes.tolist())),
+            "question": question(turn.text),
+            "after_question": at > 0 and question(group[at - 1].text),
+            "first": at == 0,
+            "assistant": turn.role == "assistant",
+            "log_length": math.log1p(analyse(turn.text).length),
+        }
+        for name, value in row.items():
+            result.setdefault(name, {})[turn.id] = float(value)
+    return result
