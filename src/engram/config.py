@@ -15,7 +15,7 @@ from engram.kernel.protocols import Embedder, Reranker
 from engram.models import load_embedder
 from engram.stores import open_store
 
-__all__ = ["DEFAULT_POLICY", "api_key", "default_url", "load_policy", "open_core", "policy_names"]
+__all__ = ["DEFAULT_POLICY", "api_key", "base_url", "default_url", "load_policy", "open_core", "policy_names"]
 
 DEFAULT_POLICY = "fusion"
 _MIN_CACHE_MB = 1
@@ -53,12 +53,18 @@ def load_policy(policy: Policy | str | None) -> Policy:
     if isinstance(policy, Policy):
         return policy
     name = policy or DEFAULT_POLICY
-    if not isinstance(name, str):
-        raise ConfigError(f"policy: expected a Policy or a name, got {type(policy).__name__}")
     for entry in entry_points(group="engram.policies", name=name):
         found: Policy = entry.load()()
         return found
     raise ConfigError(f"policy: {name!r} is not one of {', '.join(policy_names())}")
+
+
+def _endpoint(embedder: Embedder | str | None) -> dict[str, str]:
+    """Address and key for an embedder behind an endpoint, where the environment has them."""
+    if not isinstance(embedder, str) or not embedder.startswith("openai:"):
+        return {}
+    found = {"api_key": api_key(), "base_url": base_url()}
+    return {name: value for name, value in found.items() if value}
 
 
 def open_core(
@@ -81,10 +87,10 @@ def open_core(
     """
     if durability not in ("process", "power"):
         raise ConfigError(f"durability: {durability!r} is neither 'process' nor 'power'")
-    if not isinstance(cache_mb, int) or cache_mb < _MIN_CACHE_MB:
+    if cache_mb < _MIN_CACHE_MB:
         raise ConfigError(f"cache_mb: expected at least {_MIN_CACHE_MB}, got {cache_mb!r}")
     chosen = load_policy(policy)
-    vectors = load_embedder(embedder)
+    vectors = load_embedder(embedder, **_endpoint(embedder))
     store = open_store(url or default_url(), durability=durability, clock=clock or utc_now, seed=seed)
     core = Core(
         store=store,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engram.engine.core import Core
+from engram.engine.core import Core, with_entries
 from engram.engine.erasing import RETIRED_BY, erasure
 from engram.engine.ingest import check_text, json_value
 from engram.engine.results import Item
@@ -87,15 +87,8 @@ class _Compiler:
         """The operations, the checks on everything that they stand on in front."""
         if self.required:
             self.out.ops.insert(0, Require(tuple(self.required.items())))
-        self._encode()
+        self.out.ops = with_entries(self.core, self.out.ops)
         return self.out
-
-    def _encode(self) -> None:
-        """Fill in the index entries of all new versions, with one call of the embedder."""
-        places = [index for index, op in enumerate(self.out.ops) if isinstance(op, Put | Supersede)]
-        records = [self.out.ops[index].record for index in places]  # type: ignore[union-attr]
-        for index, (words, vector) in zip(places, self.core.encode(records, now=True), strict=True):
-            self.out.ops[index] = replace(self.out.ops[index], words=words, vector=vector)  # type: ignore[call-arg]
 
     def _resolve(self, id: str) -> str:
         """The id itself, or that of the n-th `Add` of these changes for "#n"."""

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,13 +16,13 @@ from engram.kernel.clock import Clock, from_micros, micros
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
-from engram.kernel.protocols import Batch, Embedder, PutInfo, Reranker, Store
+from engram.kernel.protocols import Batch, Embedder, Op, Put, PutInfo, Reranker, Store, Supersede
 from engram.kernel.record import Record
 from engram.operators.analysis import ANALYSER
 from engram.operators.retrieval.codec import encode
 from engram.operators.retrieval.index import ScopeIndex
 
-__all__ = ["Core", "Encoded"]
+__all__ = ["Core", "Encoded", "with_entries"]
 
 Encoded = tuple[bytes, bytes | None]
 T = TypeVar("T")
@@ -130,3 +130,17 @@ class Core:
             self.closed = True
             self.cache.clear()
             self.store.close()
+
+
+def with_entries(core: Core, ops: Sequence[Op]) -> list[Op]:
+    """The operations, new versions of records with their index entries, from one call of the embedder."""
+    holders = [op.record for op in ops if isinstance(op, Put | Supersede)]
+    entries = iter(core.encode(holders, now=True) if holders else ())
+    out: list[Op] = []
+    for op in ops:
+        if isinstance(op, Put | Supersede):
+            words, vector = next(entries)
+            out.append(replace(op, words=words, vector=vector))
+        else:
+            out.append(op)
+    return out

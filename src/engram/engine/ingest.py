@@ -15,7 +15,7 @@ from engram.kernel.errors import InvalidInput
 from engram.kernel.record import KINDS, ROLES, TEXT_MARK, Interval, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["MAX_TEXT", "Draft", "check_text", "drafts", "json_value"]
+__all__ = ["MAX_TEXT", "Draft", "check_text", "drafts", "id_text", "json_value", "whole_number"]
 
 MAX_TEXT = 10 * 1024 * 1024
 _KNOWN_KEYS = ("role", "content", "name", "time", "id", "metadata", "entities", "triples", "title")
@@ -81,6 +81,20 @@ def check_text(text: object, place: str) -> str:
     if len(text) > MAX_TEXT // 4 and len(text.encode()) > MAX_TEXT:
         raise InvalidInput(f"{place}: the text is over 10 MB; split it into several messages")
     return text
+
+
+def whole_number(value: object, place: str, low: int, high: int) -> int:
+    """The number itself; raises `InvalidInput` where it is none, or outside `low` to `high`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidInput(f"{place}: expected a whole number from {low} to {high}, got {value!r:.40}")
+    return value
+
+
+def id_text(value: object) -> str:
+    """The id itself; raises `InvalidInput` where it is no text."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"id: expected text, got {type(value).__name__}")
+    return value
 
 
 def json_value(value: object, place: str) -> Any:

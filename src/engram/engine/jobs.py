@@ -73,7 +73,8 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
         return outcome
     except EngramError as error:
         finished = True
-        return await Task.of(_put_back, core, job, error)
+        failed: Outcome = await Task.of(_put_back, core, job, error)
+        return failed
     finally:
         if not finished:
             _release(core, job.id, None)
@@ -90,6 +91,7 @@ def _next_job(core: Core, lane: Scope, done: frozenset[str]) -> Job | None:
 
 
 async def _policy_job(core: Core, job: Job) -> Outcome:
+    error: Conflict | None = None
     for _ in range(MAX_CONFLICTS):
         try:
             return await _attempt(core, job)
@@ -99,7 +101,7 @@ async def _policy_job(core: Core, job: Job) -> Outcome:
             if not current or current[0].owner != core.owner:
                 return Outcome([Item("failed", None, reason=f"the job was taken over or erased: {conflict}")])
             job = current[0]
-    raise error
+    raise Conflict(f"the memory changed under the job {MAX_CONFLICTS} times: {error}") from error
 
 
 async def _attempt(core: Core, job: Job) -> Outcome:

@@ -16,6 +16,7 @@ from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy
 from engram.kernel.record import Edge, Hit, Record
 from engram.kernel.scope import Scope
+from engram.operators.retrieval.query import ask as ask_index
 from engram.operators.retrieval.top import top
 
 __all__ = ["Performer"]
@@ -72,16 +73,14 @@ class Performer:
 
     def _score(self, effect: fx.Score) -> fx.Columns:
         vector = self.core.query_vector(effect.query)
-        moment = effect.at or self.core.now()
         with self.lens.index(self.scope) as index:
             return index.score(
-                effect.query,
+                ask_index(effect.query),
                 vector,
-                signals=effect.signals,
-                at=micros(moment),
                 now=micros(self.lens.moment),
                 made_by=self.policy.made_by,
                 level=effect.level,
+                signals=effect.signals,
             )
 
     def _read(self, ids: Sequence[str]) -> list[Record]:
@@ -94,10 +93,10 @@ class Performer:
 
     def _find(self, effect: fx.Find) -> list[Hit]:
         """Nearest by cosine, with words as a lesser part; the hit's score is the cosine, cut to [0, 1]."""
-        columns = self._score(fx.Score(effect.text, ("dense.turn", "bm25.turn")))
+        columns = self._score(fx.Score(effect.text, ("dense_turn", "bm25_turn")))
         if not len(columns):
             return []
-        cosine, words = columns.signals["dense.turn"], columns.signals["bm25.turn"]
+        cosine, words = columns.signals["dense_turn"], columns.signals["bm25_turn"]
         fused = cosine + _FIND_LEXICAL * words / max(float(words.max()), 1e-9)
         hits: list[Hit] = []
         depth = effect.k + len(self.hidden)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engram.engine.core import Core
+from engram.engine.core import Core, with_entries
 from engram.engine.results import Item, Receipt
 from engram.kernel.errors import Forbidden, InvalidInput
 from engram.kernel.protocols import Batch, Close, Op, Put, PutEdge, PutState, Select, StateRow, Supersede
@@ -117,6 +117,7 @@ def import_(core: Core, path: str | Path, ids: Mapping[str, str]) -> Receipt:
 
 def _read(path: Path) -> Iterator[Mapping[str, Any]]:
     """The lines behind the header, parsed and numbered."""
+    number = 0
     try:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
@@ -156,7 +157,7 @@ def _take(core: Core, lines: Sequence[Mapping[str, Any]], items: list[Item]) -> 
             raise InvalidInput(f"{line['line']}: a broken {line['type']} line: {error}") from error
     if not ops:
         return None
-    committed = core.store.commit(Batch(tuple(_encoded(core, ops))))
+    committed = core.store.commit(Batch(tuple(with_entries(core, ops))))
     items.extend(Item("stored", record.id, record.origin) for record in puts)
     return committed.change_set
 
@@ -189,16 +190,3 @@ def _state_ops(core: Core, plain: dict[str, Any]) -> list[Op]:
         return []
     row = StateRow(plain["policy"], scope, plain["name"], plain["value"], 1, tuple(plain["reads"]))
     return [PutState(row)]
-
-
-def _encoded(core: Core, ops: Sequence[Op]) -> list[Op]:
-    """The operations with the index entries of their records, from one call of the embedder."""
-    holders = [op for op in ops if isinstance(op, Put | Supersede)]
-    entries = iter(core.encode([op.record for op in holders], now=True))
-    out: list[Op] = []
-    for op in ops:
-        if isinstance(op, Put | Supersede):
-            words, vector = next(entries)
-            op = replace(op, words=words, vector=vector)
-        out.append(op)
-    return out

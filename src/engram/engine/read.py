@@ -9,7 +9,7 @@ from typing import Any
 
 from engram.engine.compile import compile_changes
 from engram.engine.core import Core
-from engram.engine.ingest import MAX_TEXT, check_text
+from engram.engine.ingest import MAX_TEXT, check_text, id_text, whole_number
 from engram.engine.lens import AsOf, Lens, expired
 from engram.engine.performer import Performer
 from engram.engine.results import Page
@@ -29,6 +29,7 @@ __all__ = ["ListRequest", "SearchRequest", "context", "get", "get_all", "history
 CONTEXT_DEPTH = 60
 _MAX_K = 10_000
 _MAX_PAGE = 1000
+_MAX_BUDGET = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,15 @@ async def context(
     core: Core, lens: Lens, request: SearchRequest, budget: int, count: Callable[[str], int] | None
 ) -> Context:
     """Hits packed into at most `budget` tokens, as quoted data with citations."""
-    if not isinstance(budget, int) or isinstance(budget, bool) or budget <= 0:
-        raise InvalidInput(f"budget: expected a positive number of tokens, got {budget!r}")
+    whole_number(budget, "budget", 1, _MAX_BUDGET)
     hits = await search(core, lens, replace(request, k=max(request.k, CONTEXT_DEPTH)))
-    return await Task.of(pack, hits, budget, count or core.embedder.count)
+    packed: Context = await Task.of(pack, hits, budget, count or core.embedder.count)
+    return packed
 
 
 def get(core: Core, lens: Lens, id: str, scope: Scope) -> Record:
     """One record; raises `NotFound`, also where it exists in another scope."""
-    if not isinstance(id, str):
-        raise InvalidInput(f"id: expected text, got {type(id).__name__}")
-    found = lens.records([id])
+    found = lens.records([id_text(id)])
     if not found or not scope.covers(found[0].scope):
         raise NotFound(f"there is no record {id!r} in this scope")
     return found[0]
@@ -97,11 +96,10 @@ def get_all(core: Core, lens: Lens, request: ListRequest) -> Page:
     """Current records of a scope in order of arrival, a page at a time."""
     scope, after, limit = request.scope, request.after, request.limit
     _require_scope("get_all", scope, request.everyone)
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _MAX_PAGE:
-        raise InvalidInput(f"limit: expected 1 to {_MAX_PAGE}, got {limit!r}")
+    whole_number(limit, "limit", 1, _MAX_PAGE)
     keep = compile_filters(request.filters)
     try:
-        place: int | None = int(after) if after is not None else 0
+        place: int | None = 0 if after is None else int(after)
     except (TypeError, ValueError):
         raise InvalidInput(f"after: {after!r} is no place in a listing; give a page's next") from None
     found: list[Record] = []
@@ -118,9 +116,7 @@ def get_all(core: Core, lens: Lens, request: ListRequest) -> Page:
 
 def history(core: Core, id: str, scope: Scope, known: datetime | None = None) -> list[Record]:
     """Every version of a record, of those known by `known` if given, oldest first; raises `NotFound`."""
-    if not isinstance(id, str):
-        raise InvalidInput(f"id: expected text, got {type(id).__name__}")
-    if is_view(id):
+    if is_view(id_text(id)):
         raise InvalidInput(f"{id!r} is a view over turns and has no versions; ask for the turns in its sources")
     versions = core.store.select(Select(ids=(id,), history=True))
     if not versions or not scope.covers(versions[-1].scope) or expired(versions[-1], core.now()):
@@ -133,9 +129,8 @@ def _listed(core: Core, record: Record) -> bool:
 
 
 def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
-    if not isinstance(request.k, int) or isinstance(request.k, bool) or not 1 <= request.k <= _MAX_K:
-        raise InvalidInput(f"k: expected 1 to {_MAX_K}, got {request.k!r}")
-    if not isinstance(request.min_score, int | float) or not 0 <= request.min_score <= 1:
+    whole_number(request.k, "k", 1, _MAX_K)
+    if not 0 <= request.min_score <= 1:
         raise InvalidInput(f"min_score: expected 0 to 1, got {request.min_score!r}")
     text = check_text(request.query, "query")
     if len(text) > MAX_TEXT // 100:

@@ -33,9 +33,9 @@ def ask(
     A reply that does not validate is asked for again once, with the error; then `BadReply`.
     """
     digest = hashlib.blake2b(f"{effect.system}\0{effect.prompt}".encode(), digest_size=8).hexdigest()
-    key, prompt, error = f"{path}:{digest}", effect.prompt, None
+    prompt, error, place = effect.prompt, None, ""
     for attempt in range(2):
-        place = f"{key}:{attempt}"
+        place = f"{path}:{digest}:{attempt}"
         if place not in journal:
             reply = model.complete(prompt, system=effect.system)
             usage["model_calls"] = usage.get("model_calls", 0) + 1

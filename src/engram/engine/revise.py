@@ -8,7 +8,7 @@ from typing import Any
 
 from engram.engine.core import Core
 from engram.engine.erasing import erasure
-from engram.engine.ingest import check_text, json_value
+from engram.engine.ingest import check_text, id_text, json_value
 from engram.engine.results import Item, Receipt
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -24,9 +24,7 @@ _EXPORTS = "files written by export are copies out of reach"
 
 def find(core: Core, id: str, scope: Scope, *, closed: bool = False) -> Record:
     """The latest version of a record in `scope`; raises `NotFound`."""
-    if not isinstance(id, str):
-        raise InvalidInput(f"id: expected text, got {type(id).__name__}")
-    found = core.store.select(Select(ids=(id,), closed=closed))
+    found = core.store.select(Select(ids=(id_text(id),), closed=closed))
     if not found or not scope.covers(found[0].scope):
         raise NotFound(f"there is no record {id!r} in this scope")
     return found[0]

@@ -27,6 +27,6 @@ class BM25(Policy):
 
     async def read(self, query: Query) -> Recall:
         """The candidates that share a word with the query, best first."""
-        columns = await Score(query.text, ("bm25.turn",), at=query.at, level=query.level)
-        words = np.asarray(columns.signals["bm25.turn"])
+        columns = await Score(query.text, ("bm25_turn",), at=query.at, level=query.level)
+        words = np.asarray(columns.signals["bm25_turn"])
         return await best(query, columns, np.where(words > 0, words, -np.inf), saturate(words, self.half))

@@ -27,7 +27,7 @@ class RRF(Policy):
 
     async def read(self, query: Query) -> Recall:
         """All candidates, best fused rank first."""
-        columns = await Score(query.text, ("bm25.turn", "dense.turn"), at=query.at, level=query.level)
-        words, cosine = (np.asarray(columns.signals[name]) for name in ("bm25.turn", "dense.turn"))
+        columns = await Score(query.text, ("bm25_turn", "dense_turn"), at=query.at, level=query.level)
+        words, cosine = (np.asarray(columns.signals[name]) for name in ("bm25_turn", "dense_turn"))
         fused = reciprocal_rank(words, cosine, constant=self.constant)
         return await best(query, columns, fused, fused * (self.constant + 1) / 2)
