@@ -53,12 +53,11 @@ _DROPPED = (
     *range(0x1F3FB, 0x1F400),
     *range(0xE0000, 0xE0080),
 )
-_PLAIN = {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "TH"}
-_PLAIN |= dict(zip("øØłŁđĐħĦıðÐ", "oOlLdDhHidD", strict=True))
-_PLAIN |= dict.fromkeys("\u2018\u2019\u02bc\uff07", "'") | dict.fromkeys(
-    "\u00a9\u00ae\u2122\u200b\u0964\u0965", " "
-)
-_REPLACED = str.maketrans(_PLAIN) | dict.fromkeys(_DROPPED)
+_LIGATURES = {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "TH"}
+_BARRED = dict(zip("øØłŁđĐħĦıðÐ", "oOlLdDhHidD", strict=True))
+_APOSTROPHES = dict.fromkeys("\u2018\u2019\u02bc\uff07", "'")
+_SPACES = dict.fromkeys("\u00a9\u00ae\u2122\u200b\u0964\u0965", " ")
+_REPLACED = str.maketrans(_LIGATURES | _BARRED | _APOSTROPHES | _SPACES) | dict.fromkeys(_DROPPED)
 
 _SLICE = 1 << 16
 _MEMO_ENTRIES = 50_000  # about 10 MB

@@ -1,0 +1,77 @@
+"""Any sentence-transformers model, by path or hub name. Needs `engram[sentence-transformers]`."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engram.kernel.errors import BadReply, ConfigError, MissingExtra, ModelError
+from engram.models.vectors import fill, refuse_single, unit_rows
+
+__all__ = ["SentenceTransformerEmbedder"]
+
+
+class SentenceTransformerEmbedder:
+    """Texts through a transformer in this process (Reimers and Gurevych 2019).
+
+    `path_or_name` is a folder or a hub name; a hub name is downloaded once by the library, on first use.
+    Raises `MissingExtra` without the package, `ConfigError` for a model that cannot be loaded. Vectors are
+    the same for the same machine and library, not byte for byte on others.
+    """
+
+    local: Final = True
+
+    def __init__(self, path_or_name: str, *, device: str | None = None, batch: int = 64) -> None:
+        try:
+            library = import_module("sentence_transformers")
+        except ImportError as error:
+            raise MissingExtra("the sentence-transformers embedder", "sentence-transformers") from error
+        try:
+            self._model: Any = library.SentenceTransformer(path_or_name, device=device)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"no sentence-transformers model at {path_or_name!r}: name a folder that holds one, "
+                "or a hub name while the network is there"
+            ) from error
+        width = self._model.get_sentence_embedding_dimension()
+        if not width:
+            raise ConfigError(
+                f"{path_or_name!r} gives no sentence vectors: name a sentence-transformers model"
+            )
+        path = Path(path_or_name)
+        self.name: Final = f"sentence-transformers:{path.resolve().name if path.exists() else path_or_name}"
+        self.dimensions: Final = int(width)
+        self._batch = batch
+        self._lock = Lock()
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of the texts, float32 [len(texts), dimensions].
+
+        Each row has length 1, or is all zeros for a blank text. Raises `InvalidInput` for a single string,
+        `ModelError` where the model fails and `BadReply` where it gives no finite numbers.
+        """
+        refuse_single(texts)
+        full = [text for text in texts if text.strip()]
+        if not full:
+            return np.zeros((len(texts), self.dimensions), np.float32)
+        try:
+            with self._lock:
+                raw = self._model.encode(full, batch_size=self._batch, show_progress_bar=False)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ModelError(f"{self.name} failed on {len(full)} texts: {error}") from error
+        return fill(texts, unit_rows(raw, len(full), self.dimensions, self.name))
+
+    def count(self, text: str) -> int:
+        """How many of the model's own tokens the text has; at least 1 unless it is blank."""
+        if not text.strip():
+            return 0
+        with self._lock:
+            found = self._model.tokenizer(text, add_special_tokens=False, verbose=False)
+        try:
+            return max(1, len(found["input_ids"]))
+        except (KeyError, TypeError) as error:
+            raise BadReply(f"the tokenizer of {self.name} gave no input_ids") from error
