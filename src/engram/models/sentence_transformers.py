@@ -1,6 +1,7 @@
 """Any sentence-transformers model, by path or hub name. Needs `engram[sentence-transformers]`."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -37,13 +38,12 @@ class SentenceTransformerEmbedder:
                 f"no sentence-transformers model at {path_or_name!r}: name a folder that holds one, "
                 "or a hub name while the network is there"
             ) from error
-        width = self._model.get_sentence_embedding_dimension()
+        width = _width(self._model)
         if not width:
             raise ConfigError(
                 f"{path_or_name!r} gives no sentence vectors: name a sentence-transformers model"
             )
-        path = Path(path_or_name)
-        self.name: Final = f"sentence-transformers:{path.resolve().name if path.exists() else path_or_name}"
+        self.name: Final = f"sentence-transformers:{_identity(path_or_name)}"
         self.dimensions: Final = int(width)
         self._batch = batch
         self._lock = Lock()
@@ -75,3 +75,19 @@ class SentenceTransformerEmbedder:
             return max(1, len(found["input_ids"]))
         except (KeyError, TypeError) as error:
             raise BadReply(f"the tokenizer of {self.name} gave no input_ids") from error
+
+
+def _width(model: Any) -> int | None:
+    """The length of the model's vectors; version 5 of the library renamed the question."""
+    ask = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+    width: int | None = ask()
+    return width
+
+
+def _identity(path_or_name: str) -> str:
+    """The hub name; for a folder its own name and a digest of what it holds, wherever it lies."""
+    folder = Path(path_or_name)
+    if not folder.is_dir():
+        return path_or_name
+    held = sorted((file.name, file.stat().st_size) for file in folder.iterdir() if file.is_file())
+    return f"{folder.resolve().name}@{blake2b(repr(held).encode(), digest_size=4).hexdigest()}"
