@@ -49,12 +49,14 @@ class RamStore:
             tables = self._alive()
             tables.begin()
             commit = Commit(tables, self._tag)
+            whole = False
             try:
                 for op in batch.ops:
                     commit.apply(op)
-            except BaseException:
-                tables.rollback()
-                raise
+                whole = True
+            finally:
+                if not whole:
+                    tables.rollback()
             return commit.done()
 
     def select(self, what: Select) -> list[Record]:

@@ -1,0 +1,185 @@
+"""What the SQLite store reads: records, index entries, edges, states, jobs and scopes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from engram.kernel.clock import micros
+from engram.kernel.protocols import Entry, Job, Position, Select, StateRow
+from engram.kernel.record import Edge, Record
+from engram.kernel.scope import Scope
+from engram.stores.shared import ids_alone, pack, sortable
+from engram.stores.sqlite.queries import queries
+from engram.stores.sqlite.rows import edge_of, job_of, record_of, scope_fields, state_of
+
+__all__ = ["edges", "entries", "jobs", "position", "scopes", "select", "states"]
+
+_SQL = queries("read")
+_POSITION = _SQL["position"]
+_FIELDS = ("tenant", "user_id", "agent_id", "run_id")
+_SPAN = 4  # a span of so many pages is looked through before the scope's own index is asked
+Bound = dict[str, Any]
+
+
+def position(connection: sqlite3.Connection) -> Position:
+    """The last number given out and the count of erasures."""
+    last, erasures = connection.execute(_POSITION).fetchone()
+    return Position(last, erasures)
+
+
+def select(connection: sqlite3.Connection, what: Select) -> list[Record]:
+    """The records or versions that `what` asks for."""
+    conditions, bound = _conditions(what)
+    alone = ids_alone(what)
+    time = "r.time, " if what.by_time else ""
+    sql = _SQL["select"].format(
+        table="history" if what.history else "records",
+        where=" AND ".join(conditions) or "1",
+        order=f"{time}r.arrival, r.version",
+    )
+    bound["limit"] = -1 if what.limit is None or alone else what.limit
+    records = [record_of(row) for row in connection.execute(sql, bound).fetchall()]
+    if alone:
+        places = {id: place for place, id in reversed(list(enumerate(what.ids or ())))}
+        records.sort(key=lambda record: places[record.id])
+        return records[: what.limit]
+    return records
+
+
+def _conditions(what: Select) -> tuple[list[str], Bound]:
+    conditions: list[str] = []
+    bound: Bound = {}
+
+    def need(condition: str, **values: Any) -> None:
+        conditions.append(_SQL[condition])
+        bound.update(values)
+
+    if what.ids is not None:
+        need("where_ids", ids=pack(what.ids))
+    if what.scope is not None:
+        conditions.append(_SQL["where_scope"].format(pattern=_pattern(what.scope)))
+        bound.update(_bound(what.scope))
+    if what.kinds:
+        need("where_kinds", kinds=pack(what.kinds))
+    if what.origin is not None:
+        need("where_origin", origin=what.origin)
+    if what.derived_from is not None:
+        need("where_derived", derived_from=pack(what.derived_from))
+    if what.change_set is not None:
+        need("where_change_set", change_set=what.change_set)
+    if what.made_by is not None:
+        need("where_made_by", made_by=what.made_by)
+    if what.expired_by is not None:
+        need("where_expired", expired_by=micros(what.expired_by))
+    if not what.history and not what.closed:
+        need("where_open")
+    if what.after is not None:
+        time, arrival = what.after if isinstance(what.after, tuple) else (0, what.after)
+        need("where_after_time" if what.by_time else "where_after", time=time, arrival=arrival)
+    return conditions, bound
+
+
+def entries(
+    connection: sqlite3.Connection, scope: Scope, after: int, limit: int, *, history: bool
+) -> list[Entry]:
+    """One page of index entries, by sequence.
+
+    A page is first looked for in the next few thousand numbers of the whole store, which is the fastest
+    way where the scope holds much of it; where that gives too few, the scope's index is asked.
+    """
+    bound: Bound = {**_bound(scope), "after": after, "limit": limit, "upto": after + _SPAN * limit}
+    if history:
+        rows = [
+            row
+            for table in ("records", "versions")
+            for row in connection.execute(_entry_sql("entries_history", scope, table), bound).fetchall()
+        ]
+        return [Entry._make(row) for row in sorted(rows)[:limit]]
+    connection.execute("BEGIN")
+    try:
+        last = connection.execute(_POSITION).fetchone()[0]
+        rows = []
+        if last > after:
+            rows = connection.execute(_entry_sql("entries_span", scope), bound).fetchall()
+            if len(rows) < limit and last > bound["upto"]:
+                rows = connection.execute(_entry_sql("entries_scope", scope), bound).fetchall()
+    finally:
+        connection.execute("COMMIT")
+    return list(map(Entry._make, rows))
+
+
+def _entry_sql(name: str, scope: Scope, table: str = "") -> str:
+    return _named(name, _pattern(scope), table)
+
+
+@cache
+def _named(name: str, pattern: str, table: str) -> str:
+    return _SQL[name].format(columns=_SQL["entry_columns"], pattern=pattern, table=table)
+
+
+def edges(
+    connection: sqlite3.Connection, scope: Scope, ids: Sequence[str] | None, *, history: bool
+) -> list[Edge]:
+    """Edges in scope, by (opened, id)."""
+    conditions, bound = [_pattern(scope)], _bound(scope)
+    if ids is not None:
+        conditions.append(_SQL["where_touches"])
+        bound["ids"] = pack(list(ids))
+    if not history:
+        conditions.append(_SQL["where_edge_open"])
+    sql = _SQL["edges"].format(where=" AND ".join(conditions))
+    return [edge_of(row) for row in connection.execute(sql, bound).fetchall()]
+
+
+def states(
+    connection: sqlite3.Connection, scope: Scope, policy: str | None, name: str | None
+) -> list[StateRow]:
+    """States, by (policy, scope, name)."""
+    conditions, bound = [_pattern(scope)], _bound(scope)
+    if policy is not None:
+        conditions = [_SQL["where_policy"]]
+        bound.update(zip(_FIELDS, scope_fields(scope), strict=True), policy=policy)
+    if name is not None:
+        conditions.append(_SQL["where_name"])
+        bound["name"] = name
+    sql = _SQL["states"].format(where=" AND ".join(conditions))
+    found = [state_of(row) for row in connection.execute(sql, bound).fetchall()]
+    return sorted(found, key=lambda row: (row.policy, sortable(row.scope), row.name))
+
+
+def jobs(
+    connection: sqlite3.Connection, scope: Scope | None, kind: str | None, ids: Sequence[str] | None
+) -> list[Job]:
+    """Jobs, by (created, id)."""
+    conditions, bound = ["1"], Bound()
+    if scope is not None:
+        conditions.append(_pattern(scope))
+        bound.update(_bound(scope))
+    if kind is not None:
+        conditions.append(_SQL["where_kind"])
+        bound["kind"] = kind
+    if ids is not None:
+        conditions.append(_SQL["where_job_ids"])
+        bound["ids"] = pack(list(ids))
+    sql = _SQL["jobs"].format(where=" AND ".join(conditions))
+    return [job_of(row) for row in connection.execute(sql, bound).fetchall()]
+
+
+def scopes(connection: sqlite3.Connection, pattern: Scope | None) -> list[tuple[Scope, int]]:
+    """Scopes with records and their counts of open latest versions, by field."""
+    where, bound = ("1", Bound()) if pattern is None else (_pattern(pattern), _bound(pattern))
+    rows = connection.execute(_SQL["scopes"].format(where=where), bound).fetchall()
+    return sorted(((Scope(*row[:4]), row[4]) for row in rows), key=lambda item: sortable(item[0]))
+
+
+def _pattern(scope: Scope) -> str:
+    """The conditions on the four fields of table or alias `s` that make a scope lie inside the pattern."""
+    named = [field for field, value in zip(_FIELDS, scope_fields(scope), strict=True) if value is not None]
+    return " AND ".join(f"s.{field} = :{field}" for field in named)
+
+
+def _bound(scope: Scope) -> Bound:
+    return dict(zip(_FIELDS, scope_fields(scope), strict=True))

@@ -1,0 +1,298 @@
+"""What one commit of the SQLite store does to records and their versions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from engram.kernel.clock import micros
+from engram.kernel.protocols import Close, Mark, Put, Require, Supersede
+from engram.kernel.record import Interval, Record
+from engram.kernel.scope import Scope
+from engram.stores.shared import (
+    gone,
+    id_taken,
+    issue_id,
+    moved,
+    origin_taken,
+    same_version,
+    taken,
+    version_moved,
+    versions_missing,
+)
+from engram.stores.sqlite.queries import queries
+from engram.stores.sqlite.rows import Row, record_of, record_row, scope_fields, scope_key
+
+__all__ = ["RecordOps", "ScopeIds"]
+
+_BULK = 8
+_SQL = queries("write")
+_PUT = _SQL["put_record"]
+
+
+class ScopeIds:
+    """Which number stands for which scope, remembered between commits until an erasure."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Scope, int] = {}
+        self._erasures = -1
+
+    def at(self, erasures: int) -> dict[Scope, int]:
+        """The numbers that hold after so many erasures."""
+        if erasures != self._erasures:
+            self._ids, self._erasures = {}, erasures
+        return self._ids
+
+    def clear(self) -> None:
+        """Forget all, since a commit that brought new ones failed."""
+        self._erasures = -1
+
+
+class _Latest(NamedTuple):
+    """What is needed of a record's latest version to follow it."""
+
+    sequence: int
+    version: int
+    closed: int | None
+    known_end: int | None
+    arrival: int
+    scope: int
+    origin: str | None
+
+    @property
+    def current(self) -> bool:
+        return self.closed is None and self.known_end is None
+
+
+class RecordOps:
+    """A commit under way, as far as records go; the connection's transaction has begun."""
+
+    def __init__(self, connection: sqlite3.Connection, known: ScopeIds, tag: int) -> None:
+        self._connection = connection
+        self._do = connection.execute
+        last, self._erasures = self._do(_SQL["position"]).fetchone()
+        self._scopes = known.at(self._erasures)
+        self._tag = tag
+        self._change_set = last + 1
+        self._next = last + 1
+        self._changed = False
+        self._arrivals: set[int] | None = None
+        self._ids: list[str] = []
+        self._duplicates: list[bool] = []
+
+    def _take(self) -> int:
+        sequence, self._next = self._next, self._next + 1
+        self._changed = True
+        return sequence
+
+    def _raise_counter(self, *numbers: int) -> None:
+        """See that numbers kept from another store are never given out again."""
+        self._next = max(self._next, 1 + max(numbers))
+
+    def _scope(self, scope: Scope) -> int:
+        number = self._scopes.get(scope)
+        if number is None:
+            key = scope_key(scope)
+            row = self._do(_SQL["scope_id"], (key,)).fetchone()
+            if row is None:
+                self._do(_SQL["put_scope"], (key, *scope_fields(scope)))
+                row = self._do(_SQL["scope_id"], (key,)).fetchone()
+            number = self._scopes[scope] = int(row[0])
+        return number
+
+    def _puts(self, puts: Sequence[Put]) -> None:
+        """Put records, all with one statement where they are many and none is there already."""
+        if len(puts) < _BULK or any(put.keep for put in puts):
+            for put in puts:
+                self._put(put)
+            return
+        before = self._next, self._changed
+        self._do("SAVEPOINT bulk")
+        rows = [self._new_row(put) for put in puts]
+        try:
+            self._connection.executemany(_PUT, rows)
+        except sqlite3.IntegrityError:
+            self._do("ROLLBACK TO bulk")
+            self._next, self._changed = before
+            self._scopes.clear()
+            for put in puts:
+                self._put(put)
+        else:
+            for put, row in zip(puts, rows, strict=True):
+                self._stored(row, put.record)
+        self._do("RELEASE bulk")
+
+    def _put(self, put: Put) -> None:
+        if put.keep:
+            self._keep(put)
+            return
+        before = self._next, self._changed
+        row = self._new_row(put)
+        try:
+            self._do(_PUT, row)
+        except sqlite3.IntegrityError:
+            self._next, self._changed = before
+            self._duplicate(self._present(put, row[1]))
+        else:
+            self._stored(row, put.record)
+
+    def _new_row(self, put: Put) -> Row:
+        record = put.record
+        scope = self._scope(record.scope)
+        sequence = self._take()
+        closed = None if record.known.end is None else self._change_set
+        return record_row(
+            record,
+            words=put.words,
+            vector=put.vector,
+            scope=scope,
+            sequence=sequence,
+            id=record.id or issue_id(record.known.start or record.time, sequence, self._tag),
+            version=1,
+            arrival=sequence,
+            opened=self._change_set,
+            closed=closed,
+        )
+
+    def _stored(self, row: Row, record: Record) -> None:
+        self._ids.append(row[6])
+        self._duplicates.append(False)
+        if record.sources:
+            self._lineage(row[6], row[3], record.sources)
+
+    def _duplicate(self, id: str) -> None:
+        self._ids.append(id)
+        self._duplicates.append(True)
+
+    def _lineage(self, id: str, version: int, sources: Sequence[str]) -> None:
+        self._connection.executemany(_SQL["put_lineage"], [(id, version, source) for source in sources])
+
+    def _present(self, put: Put, scope: int) -> str:
+        """The id under which the put's content is there already; raises `Conflict` for other content."""
+        record = put.record
+        if record.id and self._do(_SQL["latest"], (record.id,)).fetchone():
+            if not taken(self._version(record.id, 1), record):
+                raise id_taken(record.id)
+            return record.id
+        owner: str = self._do(_SQL["owner"], (scope, record.origin)).fetchone()[0]
+        if not self._version(owner, 1).same_content(record):
+            raise origin_taken(record.origin, owner)
+        return owner
+
+    def _version(self, id: str, version: int) -> Record:
+        return record_of(self._do(_SQL["one_version"], (id, version)).fetchone())
+
+    def _keep(self, put: Put) -> None:
+        """Put a version from another store, under its own numbers as far as they are free."""
+        record = put.record
+        latest = self._find(record.id)
+        present = 0 if latest is None else latest.version
+        if latest is not None and record.version <= present:
+            if not same_version(self._version(record.id, record.version), record):
+                raise id_taken(record.id)
+            self._duplicate(record.id)
+        elif record.version != present + 1:
+            raise versions_missing(record.id, record.version, present)
+        elif latest is not None:
+            self._raise_counter(record.opened, record.closed or 0)
+            self._succeed(latest, record, put.words, put.vector)
+            self._ids.append(record.id)
+            self._duplicates.append(False)
+        else:
+            self._keep_first(put)
+
+    def _keep_first(self, put: Put) -> None:
+        record = put.record
+        scope = self._scope(record.scope)
+        if record.origin is not None and self._do(_SQL["owner"], (scope, record.origin)).fetchone():
+            self._duplicate(self._present(put, scope))
+            return
+        sequence = self._take()
+        arrival = record.arrival if self._free(record.arrival) else sequence
+        self._raise_counter(record.opened, record.closed or 0, record.arrival)
+        row = record_row(
+            record,
+            words=put.words,
+            vector=put.vector,
+            scope=scope,
+            sequence=sequence,
+            id=record.id or issue_id(record.known.start or record.time, sequence, self._tag),
+            version=record.version,
+            arrival=arrival,
+            opened=record.opened,
+            closed=record.closed,
+        )
+        self._do(_PUT, row)
+        self._stored(row, record)
+
+    def _free(self, arrival: int) -> bool:
+        """Whether no record has that arrival."""
+        return arrival > 0 and self._do(_SQL["arrival_taken"], (arrival,)).fetchone() is None
+
+    def _supersede(self, op: Supersede) -> None:
+        latest = self._at(op.record.id, op.expected)
+        record = replace(
+            op.record,
+            version=latest.version + 1,
+            known=Interval(op.record.known.start),
+            opened=self._change_set,
+            closed=None,
+        )
+        self._succeed(latest, record, op.words, op.vector)
+
+    def _succeed(self, latest: _Latest, record: Record, words: bytes, vector: bytes | None) -> None:
+        if (self._scope(record.scope), record.origin) != (latest.scope, latest.origin):
+            raise moved(record.id)
+        start = None if record.known.start is None else micros(record.known.start)
+        self._do(_SQL["archive"], (self._take(), self._change_set, start, latest.sequence))
+        self._do(_SQL["drop_row"], (latest.sequence,))
+        row = record_row(
+            record,
+            words=words,
+            vector=vector,
+            scope=latest.scope,
+            sequence=self._take(),
+            id=record.id,
+            version=record.version,
+            arrival=latest.arrival,
+            opened=record.opened,
+            closed=record.closed,
+        )
+        self._do(_PUT, row)
+        self._lineage(record.id, record.version, record.sources)
+
+    def _close(self, op: Close) -> None:
+        latest = self._at(op.id, op.expected)
+        if not latest.current:
+            raise version_moved(op.id, op.expected, latest.version, is_open=False)
+        self._do(_SQL["close"], (self._take(), self._change_set, micros(op.at), latest.sequence))
+
+    def _mark(self, op: Mark) -> None:
+        latest = self._find(op.id)
+        if latest is not None and op.version in (None, latest.version):
+            self._do(
+                _SQL["mark"],
+                (self._take(), op.strength, op.trust, op.words, op.vector, latest.sequence),
+            )
+
+    def _require(self, op: Require) -> None:
+        for id, version in op.ids:
+            latest = self._find(id)
+            if latest is None:
+                raise gone(id)
+            if version is not None and (latest.version != version or not latest.current):
+                raise version_moved(id, version, latest.version, is_open=latest.current)
+
+    def _find(self, id: str) -> _Latest | None:
+        row = self._do(_SQL["latest"], (id,)).fetchone()
+        return None if row is None else _Latest._make(row)
+
+    def _at(self, id: str, expected: int) -> _Latest:
+        latest = self._find(id)
+        if latest is None:
+            raise gone(id)
+        if latest.version != expected:
+            raise version_moved(id, expected, latest.version, is_open=latest.current)
+        return latest

@@ -1,0 +1,209 @@
+"""Rows of the tables as the kernel's values, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from engram.kernel.clock import from_micros, micros
+from engram.kernel.protocols import Job, StateRow
+from engram.kernel.record import Edge, Interval, Record
+from engram.kernel.scope import Scope
+from engram.stores.shared import pack, unpack
+
+__all__ = [
+    "Row",
+    "edge_of",
+    "edge_row",
+    "job_of",
+    "job_row",
+    "record_of",
+    "record_row",
+    "scope_fields",
+    "scope_key",
+    "state_of",
+]
+
+Row = tuple[Any, ...]
+
+
+def record_row(
+    record: Record,
+    *,
+    words: bytes,
+    vector: bytes | None,
+    scope: int,
+    sequence: int,
+    id: str,
+    version: int,
+    arrival: int,
+    opened: int,
+    closed: int | None,
+) -> Row:
+    """The columns of a record, in the order of table `records`."""
+    valid, known = record.valid, record.known
+    return (
+        sequence,
+        scope,
+        arrival,
+        version,
+        opened,
+        closed,
+        id,
+        record.kind,
+        record.level,
+        record.origin,
+        record.role,
+        record.name,
+        micros(record.time),
+        _micros(valid.start),
+        _micros(valid.end),
+        _micros(known.start),
+        _micros(known.end),
+        _micros(record.expires),
+        record.strength,
+        record.trust,
+        record.made_by,
+        words,
+        vector,
+        pack(record.sources) if record.sources else None,
+        _packed(record.metadata),
+        None if record.payload is None else pack(record.payload),
+        record.text,
+    )
+
+
+def record_of(row: Row) -> Record:
+    """The record of a row of `records` or `versions`, followed by its scope's four fields."""
+    return Record(
+        id=row[6],
+        kind=row[7],
+        text=row[26],
+        scope=Scope(row[27], row[28], row[29], row[30]),
+        time=from_micros(row[12]),
+        valid=Interval(_moment(row[13]), _moment(row[14])),
+        known=Interval(_moment(row[15]), _moment(row[16])),
+        level=row[8],
+        origin=row[9],
+        role=row[10],
+        name=row[11],
+        sources=() if row[23] is None else tuple(unpack(row[23])),
+        made_by=row[20],
+        strength=row[18],
+        trust=row[19],
+        metadata={} if row[24] is None else unpack(row[24]),
+        payload=None if row[25] is None else unpack(row[25]),
+        expires=_moment(row[17]),
+        version=row[3],
+        arrival=row[2],
+        opened=row[4],
+        closed=row[5],
+    )
+
+
+def scope_key(scope: Scope) -> str:
+    """A scope as one text, the same for the same four fields."""
+    return pack([scope.tenant, scope.user_id, scope.agent_id, scope.run_id])
+
+
+def scope_fields(scope: Scope) -> tuple[str, str | None, str | None, str | None]:
+    """The four fields in the order of the tables."""
+    return scope.tenant, scope.user_id, scope.agent_id, scope.run_id
+
+
+def edge_row(edge: Edge) -> Row:
+    """The columns of an edge, in the order of table `edges`."""
+    return (
+        edge.id,
+        edge.source,
+        edge.target,
+        edge.type,
+        *scope_fields(edge.scope),
+        _micros(edge.valid.start),
+        _micros(edge.valid.end),
+        _micros(edge.known.start),
+        _micros(edge.known.end),
+        edge.weight,
+        edge.made_by,
+        edge.opened,
+        edge.closed,
+        pack(edge.sources),
+        pack(dict(edge.metadata)),
+    )
+
+
+def edge_of(row: Row) -> Edge:
+    """The edge of a row of `edges`."""
+    return Edge(
+        id=row[0],
+        source=row[1],
+        target=row[2],
+        type=row[3],
+        scope=Scope(*row[4:8]),
+        valid=Interval(_moment(row[8]), _moment(row[9])),
+        known=Interval(_moment(row[10]), _moment(row[11])),
+        weight=row[12],
+        made_by=row[13],
+        opened=row[14],
+        closed=row[15],
+        sources=tuple(unpack(row[16])),
+        metadata=unpack(row[17]),
+    )
+
+
+def state_of(row: Row) -> StateRow:
+    """The state of (policy, four scope fields, name, version, reads, value)."""
+    return StateRow(row[0], Scope(*row[1:5]), row[5], unpack(row[8]), row[6], tuple(unpack(row[7])))
+
+
+def job_row(job: Job) -> Row:
+    """The columns of a job, in the order of table `jobs`."""
+    return (
+        job.id,
+        job.kind,
+        *scope_fields(job.scope),
+        micros(job.created),
+        job.policy,
+        job.status,
+        job.attempts,
+        job.owner,
+        _micros(job.until),
+        _micros(job.not_before),
+        job.error,
+        pack(job.records),
+        pack(job.reads),
+        pack(dict(job.journal)),
+    )
+
+
+def job_of(row: Row) -> Job:
+    """The job of a row of `jobs`."""
+    return Job(
+        id=row[0],
+        kind=row[1],
+        scope=Scope(*row[2:6]),
+        created=from_micros(row[6]),
+        policy=row[7],
+        status=row[8],
+        attempts=row[9],
+        owner=row[10],
+        until=_moment(row[11]),
+        not_before=_moment(row[12]),
+        error=row[13],
+        records=tuple(unpack(row[14])),
+        reads=tuple(unpack(row[15])),
+        journal=unpack(row[16]),
+    )
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else micros(moment)
+
+
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else from_micros(value)
+
+
+def _packed(value: Mapping[str, Any]) -> str | None:
+    return pack(dict(value)) if value else None

@@ -1,0 +1,27 @@
+-- Statements of an erasure; each takes a JSON list of record ids, but for the last.
+
+-- name: lineage
+DELETE FROM lineage WHERE derived IN (SELECT value FROM json_each(?))
+
+-- name: versions
+DELETE FROM versions WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: records
+DELETE FROM records WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: edges_touched
+SELECT id FROM edges WHERE source IN (SELECT value FROM json_each(?1))
+UNION SELECT id FROM edges WHERE target IN (SELECT value FROM json_each(?1))
+UNION SELECT edge FROM edge_reads WHERE record IN (SELECT value FROM json_each(?1))
+
+-- name: jobs_touched
+SELECT DISTINCT job FROM job_reads WHERE record IN (SELECT value FROM json_each(?))
+
+-- name: states_touched
+SELECT DISTINCT state FROM state_reads WHERE record IN (SELECT value FROM json_each(?))
+
+-- name: drop_state
+DELETE FROM states WHERE id = ?
+
+-- name: unused_scopes
+DELETE FROM scopes WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.scope = scopes.id)
