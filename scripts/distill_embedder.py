@@ -37,6 +37,7 @@ from transformers import AutoModel, AutoTokenizer
 
 DIMENSIONS = 256
 SIF = 1e-4
+OWN = 2
 EVENING = 0.25
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CLIP = 99.99
@@ -45,25 +46,25 @@ BATCH = 512
 Floats = NDArray[np.float64]
 
 
-def token_states(model: torch.nn.Module, ids: torch.Tensor, first: int, last: int) -> Floats:
-    """The pooled output of each token by itself, [len(ids), hidden]; its own state counts twice."""
+def token_states(model: torch.nn.Module, ids: torch.Tensor, first: int, last: int, own: int = OWN) -> Floats:
+    """The pooled output of each token by itself, [len(ids), hidden]; its own state counts `own` times."""
     pooled = []
     with torch.inference_mode():
         for batch in ids.split(BATCH):
             frame = torch.stack([torch.full_like(batch, first), batch, torch.full_like(batch, last)], dim=1)
             hidden = model(input_ids=frame, attention_mask=torch.ones_like(frame)).last_hidden_state
-            pooled.append((hidden.sum(dim=1) + hidden[:, 1]).double() / 4)
+            pooled.append((hidden.sum(dim=1) + (own - 1) * hidden[:, 1]).double() / (own + 2))
     return torch.cat(pooled).numpy()
 
 
-def principal(states: Floats) -> Floats:
-    """The first principal components, [n, 256], evened out by a quarter power of their variance."""
+def principal(states: Floats, dimensions: int = DIMENSIONS, evening: float = EVENING) -> Floats:
+    """The first principal components, [n, dimensions], evened out by that power of their variance."""
     centred = states - states.mean(axis=0)
     variance, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    variance, axes = variance[::-1][:DIMENSIONS], axes[:, ::-1][:, :DIMENSIONS]
+    variance, axes = variance[::-1][:dimensions], axes[:, ::-1][:, :dimensions]
     scores = centred @ axes
-    signs = np.sign(scores[np.abs(scores).argmax(axis=0), np.arange(DIMENSIONS)])
-    return scores * signs * (variance / variance[0]) ** (-EVENING / 2)
+    signs = np.sign(scores[np.abs(scores).argmax(axis=0), np.arange(dimensions)])
+    return scores * signs * (variance / variance[0]) ** (-evening / 2)
 
 
 def sif_weights(count: int) -> Floats:
@@ -72,17 +73,27 @@ def sif_weights(count: int) -> Floats:
     return SIF / (SIF + inverse / inverse.sum())
 
 
-def table_of(model: torch.nn.Module, vocabulary: list[str]) -> NDArray[np.int8]:
-    """The int8 token table, [vocabulary, 256]; special and unused tokens have rows of zeros."""
+def float_table(
+    model: torch.nn.Module,
+    vocabulary: list[str],
+    dimensions: int = DIMENSIONS,
+    own: int = OWN,
+    evening: float = EVENING,
+) -> Floats:
+    """The token table, [len(vocabulary), dimensions]; special and unused tokens have rows of zeros."""
     kept = np.array([not token.startswith("[unused") for token in vocabulary])
     first, last = vocabulary.index("[CLS]"), vocabulary.index("[SEP]")
-    states = token_states(model, torch.from_numpy(np.flatnonzero(kept)), first, last)
-    rows = principal(states) * sif_weights(len(states))[:, None]
-    scale = np.percentile(np.abs(rows), CLIP) / 127
-    table = np.zeros((len(vocabulary), DIMENSIONS), np.int8)
-    table[kept] = np.clip(np.rint(rows / scale), -127, 127).astype(np.int8)
+    states = token_states(model, torch.from_numpy(np.flatnonzero(kept)), first, last, own)
+    table = np.zeros((len(vocabulary), dimensions))
+    table[kept] = principal(states, dimensions, evening) * sif_weights(len(states))[:, None]
     table[[vocabulary.index(token) for token in SPECIAL]] = 0
     return table
+
+
+def rounded(table: Floats) -> NDArray[np.int8]:
+    """The table in int8, with one scale; the few largest entries are cut."""
+    kept = np.abs(table[table.any(axis=1)])
+    return np.clip(np.rint(table * (127 / np.percentile(kept, CLIP))), -127, 127).astype(np.int8)
 
 
 def spans(belongs: Callable[[str], bool]) -> list[list[int]]:
@@ -123,7 +134,7 @@ def main() -> None:
     ids = AutoTokenizer.from_pretrained(arguments.model).get_vocab()
     vocabulary = sorted(ids, key=ids.__getitem__)
     model = AutoModel.from_pretrained(arguments.model).eval()
-    np.save(arguments.out / "minilm-256.npy", table_of(model, vocabulary))
+    np.save(arguments.out / "minilm-256.npy", rounded(float_table(model, vocabulary)))
     (arguments.out / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     classes = json.dumps(character_classes(), separators=(",", ":")).replace('],"', '],\n"')
     (arguments.out / "bert-unicode.json").write_text(classes + "\n", encoding="utf-8")

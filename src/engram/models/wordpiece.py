@@ -72,6 +72,7 @@ class WordPiece:
     def __init__(self, tokens: Sequence[str], classes: Mapping[str, Sequence[Sequence[int]]]) -> None:
         self._heads = dict(zip(tokens, range(len(tokens)), strict=True))
         self._tails = {token[2:]: id_ for token, id_ in self._heads.items() if token[:2] == "##"}
+        self.vocabulary: Final = tuple(tokens)
         self._longest = max(map(len, tokens))
         self._unknown = self._heads["[UNK]"]
         self._memo = _Memo(self._encode_chunk)
