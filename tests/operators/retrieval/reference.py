@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engram.operators.analysis import STOPWORDS, analyse
+from engram.operators.analysis import STOPWORDS, analyse, term_hash, terms
 
 K1, B, GAP = 1.2, 0.75, 30 * 60 * 1_000_000
 
@@ -88,13 +89,18 @@ def question(text: str) -> bool:
     return "?" in text
 
 
-def query_terms(text: str, names: set[str]) -> dict[int, float]:
-    """Terms and weights of a query: without common words and speakers' names, as far as others are left."""
-    words = analyse(text)
-    every = dict(zip(words.hashes.tolist(), map(float, words.counts), strict=True))
-    telling = {term: weight for term, weight in every.items() if term not in STOPWORDS} or every
-    spoken = {term for name in names for term in analyse(name).hashes.tolist()}
-    return {term: weight for term, weight in telling.items() if term not in spoken}
+def content(text: str, names: set[str]) -> list[int]:
+    """A text's terms in order without common words and names, as far as others are left."""
+    every = [term_hash(term) for term in terms(text)]
+    telling = [term for term in every if term not in STOPWORDS]
+    spoken = {term_hash(term) for name in names for term in terms(name)}
+    return [term for term in telling if term not in spoken] or telling or every
+
+
+def following(turn: Turn) -> set[tuple[int, int]]:
+    """Pairs of neighbours in the turn, common words aside."""
+    telling = [term for term in (term_hash(term) for term in terms(turn.text)) if term not in STOPWORDS]
+    return set(itertools.pairwise(telling))
 
 
 def columns(turns: Sequence[Turn], query: str, vector: Any) -> dict[str, dict[str, float]]:
@@ -102,23 +108,30 @@ def columns(turns: Sequence[Turn], query: str, vector: Any) -> dict[str, dict[st
     cut = sessions(list(turns))
     place = {turn.id: (group, at) for group in cut for at, turn in enumerate(group)}
     order = [turn for group in cut for turn in group]
-    terms = query_terms(query, {turn.name for turn in turns if turn.name})
+    sought = content(query, {turn.name for turn in turns if turn.name})
+    wanted = {term: float(count) for term, count in Counter(sought).items()}
     result: dict[str, dict[str, float]] = {}
     for suffix, reach in (("turn", 0), ("w1", 1), ("w3", 3)):
         windows = []
         for turn in order:
             group, at = place[turn.id]
             windows.append(group[max(0, at - reach) : at + reach + 1])
-        scores = lexical(windows, terms)
+        scores = lexical(windows, wanted)
         result[f"bm25_{suffix}"] = {turn.id: score for turn, score in zip(order, scores, strict=True)}
         result[f"dense_{suffix}"] = {
             turn.id: dense(window, vector) for turn, window in zip(order, windows, strict=True)
         }
-    by_session = lexical(cut, terms)
+    by_session = lexical(cut, wanted)
     result["bm25_session"] = {
         turn.id: score for group, score in zip(cut, by_session, strict=True) for turn in group
     }
     result["dense_session"] = {turn.id: dense(group, vector) for group in cut for turn in group}
+    turn_score = result["bm25_turn"]
+    result["bm25_best"] = {
+        turn.id: max(turn_score[other.id] for other in group) for group in cut for turn in group
+    }
+    often = Counter(term for turn in order for term in set(terms_of(turn)))
+    pair_often = Counter(pair for turn in order for pair in following(turn))
     asked = set(analyse(query).hashes.tolist())
     for turn in order:
         group, at = place[turn.id]
@@ -128,6 +141,17 @@ def columns(turns: Sequence[Turn], query: str, vector: Any) -> dict[str, dict[st
             "after_question": at > 0 and question(group[at - 1].text),
             "first": at == 0,
             "assistant": turn.role == "assistant",
+            "bm25_asked": turn_score[group[at - 1].id] if at and question(group[at - 1].text) else 0.0,
+            "coverage": sum(
+                math.log(1 + (len(order) - often[term] + 0.5) / (often[term] + 0.5))
+                for term in wanted
+                if terms_of(turn)[term]
+            ),
+            "pairs": sum(
+                math.log(1 + len(order) / pair_often[pair])
+                for pair in itertools.pairwise(sought)
+                if pair in following(turn)
+            ),
             "log_length": math.log1p(analyse(turn.text).length),
         }
         for name, value in row.items():

@@ -84,7 +84,7 @@ def check_columns(index: ScopeIndex, current: list[Turn], query: str, vector: tu
         np.testing.assert_allclose(got.signals[name], expected, atol=2e-2 if "dense" in name else 1e-4, err_msg=name)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_every_column_follows_any_history(data: st.DataObject) -> None:
     world, index = World(), ScopeIndex(DIMENSIONS)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engram.kernel.errors import NeedsMigration
 from engram.operators.analysis import Words, analyse
 from engram.operators.retrieval.flags import flags_of
+from engram.operators.retrieval.pairs import ordered, pairs, telling
 
 __all__ = ["WordColumns", "encode", "pack_vectors", "pack_words", "unpack_vectors", "unpack_words"]
 
@@ -19,6 +20,7 @@ VERSION = 1
 HEADER = np.dtype([("version", "u1"), ("spare", "u1"), ("flags", "<u2"), ("length", "<u4")])
 TERM = np.dtype([("hash", "<u4"), ("count", "u1")])
 MOST = 255
+NONE = np.zeros(0, np.uint32)
 _HEAD = struct.Struct("<BBHI")
 
 
@@ -33,11 +35,17 @@ class WordColumns(NamedTuple):
     count: NDArray[np.uint8]
 
 
-def pack_words(words: Words, flags: int) -> bytes:
-    """A text's terms, length in tokens and flags. A count above 255 is kept as 255."""
-    terms = np.empty(len(words.hashes), TERM)
-    terms["hash"] = words.hashes
-    terms["count"] = np.minimum(words.counts, MOST)
+def pack_words(words: Words, flags: int, near: NDArray[np.uint32] = NONE) -> bytes:
+    """A text's terms, length in tokens and flags. A count above 255 is kept as 255.
+
+    `near` are hashes of neighbouring words (`pairs`); they are kept as terms with count 0.
+    """
+    near = np.unique(near)
+    size = len(words.hashes)
+    terms = np.zeros(size + len(near), TERM)
+    terms["hash"][:size] = words.hashes
+    terms["hash"][size:] = near
+    terms["count"][:size] = np.minimum(words.counts, MOST)
     return _HEAD.pack(VERSION, 0, flags, words.length) + terms.tobytes()
 
 
@@ -96,7 +104,12 @@ def encode(texts: Sequence[str], vectors: NDArray[Any] | None = None) -> list[tu
 
     `vectors` has shape [len(texts), dimensions]. A blank text has no vector to wait for.
     """
-    words = [pack_words(analyse(text), flags_of(text)) if text.strip() else b"" for text in texts]
+    words = [_words(text) if text.strip() else b"" for text in texts]
     if vectors is None:
         return [(packed, None if packed else b"") for packed in words]
     return list(zip(words, pack_vectors(np.asarray(vectors, np.float32)), strict=True))
+
+
+def _words(text: str) -> bytes:
+    hashes = ordered(text)
+    return pack_words(analyse(text), flags_of(text), pairs(hashes[telling(hashes)]))

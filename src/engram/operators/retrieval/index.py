@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 from engram.kernel.errors import InvalidInput
 from engram.kernel.protocols import Entry
 from engram.operators.analysis import analyse
-from engram.operators.retrieval.bm25 import Averages
+from engram.operators.retrieval.bm25 import Averages, rarity
 from engram.operators.retrieval.candidates import Candidates, ScopeColumns, bounds, choose
 from engram.operators.retrieval.codec import WordColumns, unpack_vectors, unpack_words
 from engram.operators.retrieval.figures import FIGURES, LENGTHS, Figures
 from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.layout import GUARD, TOKENS, Layout
 from engram.operators.retrieval.postings import Postings
-from engram.operators.retrieval.query import Query
+from engram.operators.retrieval.query import Parts, Query, Reading, read, term
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
 
 __all__ = ["ScopeIndex"]
 
 FEW = 16
+READINGS = 256
 
 
 class ScopeIndex:
@@ -43,11 +44,15 @@ class ScopeIndex:
         self._figures = Figures(self._layout, self._rows, self._vectors)
         self._averages: Averages | None = None
         self._candidates: dict[tuple[int, str | None, frozenset[str]], Candidates] = {}
-        self._names: list[NDArray[np.uint32]] = []
+        self._speakers: dict[int, list[int]] = {}
+        self._named = 0
+        self._readings: dict[str, Reading] = {}
+        self._alive = 0
+        self._loose = False
 
     def __len__(self) -> int:
         """Current records."""
-        return int(self._rows["alive"].sum())
+        return self._alive
 
     @property
     def nbytes(self) -> int:
@@ -67,22 +72,18 @@ class ScopeIndex:
         words = unpack_words([entry.words for entry in fresh])
         units = unpack_vectors([entry.vector for entry in fresh], self._dimensions)
         self.last = max(self.last, *(entry.sequence for entry in entries))
-        few = len(fresh) + len(dead) <= FEW
+        self._alive += len(fresh) - len(dead)
+        self._averages = None
+        self._candidates.clear()
+        at_once = self._loose or len(fresh) + len(dead) > FEW
         for row in dead:
-            self._remove(row, few)
+            self._remove(row, at_once)
         first = len(self._rows)
         self._append(fresh, words, units)
-        if few:
-            for row in range(first, len(self._rows)):
-                self._insert(row)
-        else:
-            self._arrange()
-        self._refresh(same)
-        if fresh or dead:
-            self._averages = None
-        self._candidates.clear()
-        if len(self._rows) > 2 * len(self) + 1024:
-            self._compact()
+        for row in () if at_once else range(first, len(self._rows)):
+            self._insert(row)
+        self._loose = at_once
+        self._mend(same)
 
     def score(
         self,
@@ -94,17 +95,27 @@ class ScopeIndex:
         level: int = 0,
         signals: Sequence[str] = (),
         kinds: Collection[str] = (),
+        parts: Parts | None = None,
     ) -> ScopeColumns:
         """Columns over all candidates of a level (0 turns and derived records, 1 windows, 2 sessions).
 
         `vector` is the query's, [dimensions], or `None`; `now` in microseconds; `made_by` the policy whose
-        derived records may be seen; `signals` empty for all. Raises `InvalidInput` for an unknown signal.
+        derived records may be seen; `signals` empty for all. With `parts`, the query's words and their vectors
+        (not normed), the vector is their sum weighted by how rare each word is in this scope. Raises `InvalidInput` for an unknown signal.
         """
         names = tuple(signals) or tuple(SIGNALS)
         if unknown := [name for name in names if name not in SIGNALS]:
             raise InvalidInput(f"no signal is called {unknown[0]!r}; there are {', '.join(SIGNALS)}")
+        averages = self._settle()
         candidates = self._choose(level, now, made_by, frozenset(kinds))
-        probe = self._probe(query, vector, candidates)
+        reading = self._read(query)
+        if parts is not None:
+            direction = self._direction(reading, parts)
+            vector = vector if direction is None else direction
+        probe = Probe(
+            query, reading, vector, candidates,
+            self._rows, self._layout, self._vectors, self._postings, averages,
+        )  # fmt: skip
         matrix = np.empty((len(names), len(candidates)), np.float32)
         for number, name in enumerate(names):
             matrix[number] = column(name, probe)
@@ -125,7 +136,6 @@ class ScopeIndex:
                     fresh.append(entry)
             elif entry.closed:
                 dead.append(row)
-                del row_of[entry.id]
             elif self._rows.same_place(row, entry):
                 same.append((row, entry))
             else:
@@ -139,12 +149,18 @@ class ScopeIndex:
         self._vectors.append(units)
         self._layout.extend(len(entries))
         self._postings.add(words.text + first, words.hash, words.count)
-        for name in list(self._rows.names)[len(self._names) :]:
-            self._names.append(np.asarray(analyse(name or "").hashes, np.uint32))
+        for code, name in enumerate(self._rows.names):
+            if code >= self._named:
+                for hashed in analyse(name or "").hashes.tolist():
+                    self._speakers.setdefault(hashed, []).append(code)
+        if self._named != len(self._rows.names):
+            self._named = len(self._rows.names)
+            self._readings.clear()
 
-    def _remove(self, row: int, few: bool) -> None:
+    def _remove(self, row: int, at_once: bool) -> None:
         self._rows["alive"][row] = 0
-        if few:
+        del self._rows.row_of[self._rows.ids[row]]
+        if not at_once:
             position, sessions = self._layout.remove(row, self._rows)
             self._figures.windows(position - GUARD, position + 2 * GUARD)
             for session in sessions:
@@ -155,34 +171,24 @@ class ScopeIndex:
         self._figures.windows(position - GUARD, position + GUARD + 1)
         self._figures.shifted(session, self._vectors.gather(np.array([row]))[0])
 
-    def _arrange(self) -> None:
-        positions, sessions = self._layout.arrange(self._rows)
-        self._figures.windows_at(positions)
-        self._figures.sessions(sessions)
-
-    def _refresh(self, same: list[tuple[int, Entry]]) -> None:
-        """Mend rows in place; a vector that came or changed changes its windows and session."""
+    def _mend(self, same: list[tuple[int, Entry]]) -> None:
+        """Change rows in place; a vector that came or changed changes its windows and session."""
         if not same:
             return
         hashes = self._rows["vector"]
         moved = [(row, entry.vector) for row, entry in same if hashes[row] != hash(entry.vector)]
         self._rows.update(np.array([row for row, _ in same]), [entry for _, entry in same])
-        if not moved:
-            return
         units = unpack_vectors([vector for _, vector in moved], self._dimensions)
-        rows = np.array([row for row, _ in moved])
-        positions = self._layout.position[rows]
-        if len(moved) == 1:
-            change = units[0] - self._vectors.gather(rows)[0]
-            self._vectors[int(rows[0])] = units[0]
-            self._figures.windows(int(positions[0]) - GUARD, int(positions[0]) + GUARD + 1)
-            self._figures.shifted(int(self._layout.session_at[positions[0]]), change)
-            return
-        for row, unit in zip(rows.tolist(), units, strict=True):
+        self._loose |= len(moved) > FEW
+        for (row, _), unit in zip(moved, units, strict=True):
+            change = unit - self._vectors.gather(np.array([row]))[0]
             self._vectors[row] = unit
-        near = (positions[:, None] + np.arange(-GUARD, GUARD + 1)).ravel()
-        self._figures.windows_at(np.unique(near))
-        self._figures.sessions(np.unique(self._layout.session_at[positions]))
+            if self._loose:
+                self._layout.forget(row)
+                continue
+            position = int(self._layout.position[row])
+            self._figures.windows(position - GUARD, position + GUARD + 1)
+            self._figures.shifted(int(self._layout.session_at[position]), change)
 
     def _compact(self) -> None:
         """Give back the room of dead rows."""
@@ -194,13 +200,21 @@ class ScopeIndex:
         self._layout.renumber(kept, new)
         self._rows.keep(kept)
 
-    def _settled(self) -> Averages:
+    def _settle(self) -> Averages:
+        """Do what `apply` left for later."""
+        if self._loose:
+            positions, sessions = self._layout.arrange(self._rows)
+            self._figures.windows_at(positions)
+            self._figures.sessions(sessions)
+            self._loose = False
+        if len(self._rows) > 2 * len(self) + 1024:
+            self._compact()
         if self._averages is None:
-            turns, sessions = len(self), self._layout.sessions.size
+            turns, sessions_ = len(self), self._layout.sessions.size
             near = [float(self._layout.figures[place].sum(dtype=np.float64)) for place in LENGTHS]
             windows = (near[0] / max(1, turns), near[1] / max(1, turns), near[2] / max(1, turns))
             tokens = float(self._layout.weights[TOKENS].sum(dtype=np.float64))
-            self._averages = Averages(turns, sessions, windows, tokens / max(1, sessions))
+            self._averages = Averages(turns, sessions_, windows, tokens / max(1, sessions_))
         return self._averages
 
     def _choose(self, level: int, now: int, made_by: str | None, kinds: frozenset[str]) -> Candidates:
@@ -211,23 +225,30 @@ class ScopeIndex:
             self._candidates[key] = held
         return held
 
-    def _probe(self, query: Query, vector: NDArray[np.float32] | None, candidates: Candidates) -> Probe:
-        """The query at this index: who is named in it counts as a speaker, not as a term."""
-        hits = [np.isin(name, query.every) for name in self._names]
-        named = np.array([bool(hit.any()) for hit in hits], bool)
-        spoken = [name[hit] for name, hit in zip(self._names, hits, strict=True) if hit.any()]
-        terms, weights = query.hashes, query.weights
-        if spoken:
-            rest = ~np.isin(terms, np.concatenate(spoken))
-            terms, weights = terms[rest], weights[rest]
-        return Probe(
-            query, vector, named, terms, weights, candidates,
-            self._rows, self._layout, self._vectors, self._postings, self._settled(),
-        )  # fmt: skip
+    def _read(self, query: Query) -> Reading:
+        reading = self._readings.get(query.text)
+        if reading is None:
+            if len(self._readings) >= READINGS:
+                self._readings.clear()
+            reading = self._readings[query.text] = read(query, self._speakers, len(self._rows.names))
+        return reading
+
+    def _direction(self, reading: Reading, parts: Parts) -> NDArray[np.float32] | None:
+        """The query's vector from its words', each weighed by how rare it is here; names of speakers count nothing."""
+        words = [(term(word), vector) for word, vector in parts]
+        words = [(hashed, vector) for hashed, vector in words if hashed not in self._speakers]
+        hashes = np.array([max(0, hashed) for hashed, _ in words], np.uint32)
+        alive = None if len(self._rows) == len(self) else self._rows["alive"] > 0
+        weights = rarity(self._postings.often(hashes, alive), len(self))
+        total = np.zeros(self._dimensions, np.float32)
+        for weight, (_, vector) in zip(weights.tolist(), words, strict=True):
+            total += np.float32(weight) * vector
+        norm = float(np.linalg.norm(total))
+        return total / np.float32(norm) if norm > 0 else None
 
     def _context(self, query: Query, candidates: Candidates) -> dict[str, float]:
         """Figures of the scope and the query: `turns`, `sessions`, `tokens` a turn, `assistant` share, cues."""
-        averages = self._settled()
+        averages = self._settle()
         role = self._rows["role"][candidates.row]
         share = float((role == self._rows.roles.get("assistant")).mean()) if len(role) else 0.0
         return {

@@ -180,6 +180,12 @@ class Layout:
         self._split(session, position, times)
         return position, [session, session + 1]
 
+    def forget(self, row: int) -> None:
+        """Make `arrange` take the row for new."""
+        if (position := int(self.position[row])) >= 0:
+            self.row_at[position] = -2
+            self.position[row] = -1
+
     def renumber(self, kept: NDArray[np.int64], new: NDArray[np.int64]) -> None:
         """Row r becomes `new[r]`; rows that are not in `kept` are gone already."""
         self._position.keep(kept)

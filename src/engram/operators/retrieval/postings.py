@@ -19,11 +19,15 @@ class Found(NamedTuple):
 
     term: NDArray[np.int64]
     row: NDArray[np.int64]
-    count: NDArray[np.float32]
+    count: NDArray[np.int64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Found:
+        """The chosen postings."""
+        return Found(self.term[chosen], self.row[chosen], self.count[chosen])
 
 
 class Postings:
-    """Postings as sorted uint64: a term's hash (32 bits), the row (24), the count (8).
+    """Postings as sorted uint64: a term's hash (32 bits), the row (24), the count (8, 0 for pairs of terms).
 
     They lie in runs that shrink by a factor; small runs are merged as they come, so adding stays cheap
     and a term is looked up in a handful of places. Nothing is removed before `renumber`.
@@ -64,7 +68,19 @@ class Postings:
             keys += [run[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         every = np.concatenate(keys)
         row = (every >> np.uint64(8)).astype(np.int64) & ROW_MASK
-        return Found(np.concatenate(terms), row, (every & np.uint64(0xFF)).astype(np.float32))
+        return Found(np.concatenate(terms), row, (every & np.uint64(0xFF)).astype(np.int64))
+
+    def often(self, hashes: NDArray[np.uint32], alive: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """In how many rows each term stands; with `alive` (by row), in how many of those."""
+        if alive is not None:
+            found = self.find(hashes)
+            counted = found.term[alive[found.row] & (found.count > 0)]
+            return np.bincount(counted, minlength=len(hashes))
+        low = hashes.astype(np.uint64) << np.uint64(32)
+        often = np.zeros(len(hashes), np.int64)
+        for run in self._runs:
+            often += np.searchsorted(run, low | np.uint64(0xFFFFFFFF), side="right") - np.searchsorted(run, low)
+        return often
 
     def renumber(self, new: NDArray[np.int64]) -> None:
         """Row r becomes `new[r]`, which must ascend; postings of rows with -1 go."""

@@ -1,17 +1,20 @@
-"""What a query asks for, found out once: its terms, whom it may name, and its cues."""
+"""What a query asks for, found out once: its terms, pairs of terms and cues."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engram.operators.analysis import STOPWORDS, analyse
+from engram.operators.analysis import analyse
+from engram.operators.retrieval.pairs import ordered, pairs, telling
 
-__all__ = ["Query", "ask"]
+__all__ = ["Parts", "Query", "Reading", "ask", "read"]
 
 CUES = {
     "you": re.compile(r"\b(?:you|your|yours)\b", re.IGNORECASE),
@@ -19,32 +22,61 @@ CUES = {
     "advice": re.compile(r"summar|recommend|suggest|explain|advice|advise|\btips\b", re.IGNORECASE),
     "when": re.compile(r"\b(?:when|date)\b", re.IGNORECASE),
 }
+Parts = Sequence[tuple[str, NDArray[Any]]]
+Hashes = NDArray[np.uint32]
+
+
 @dataclass(frozen=True)
 class Query:
-    """Terms (uint32 hashes, ascending) with their weights, and cues (0 or 1 by name).
-
-    `every` are the hashes of all words, common ones included: names are recognised in them.
-    """
+    """A question: the hashes of all its words in order, [words], and cues (0 or 1 by name)."""
 
     text: str
-    every: NDArray[np.uint32]
-    hashes: NDArray[np.uint32]
-    weights: NDArray[np.float32]
+    words: Hashes
     cues: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A query as one scope reads it.
+
+    `terms` are the different terms to look for, ascending, `weights` how often each stands in the query;
+    `pairs` are hashes of its pairs of neighbouring terms; `named` says by code of the speakers' names
+    whether the query names them.
+    """
+
+    terms: Hashes
+    weights: NDArray[np.float32]
+    pairs: Hashes
+    named: NDArray[np.bool_]
 
 
 @lru_cache(maxsize=256)
 def ask(text: str) -> Query:
-    """The query of a text. Common English words carry no weight unless there are no others."""
-    words = analyse(text)
-    hashes, counts = np.asarray(words.hashes, np.uint32), np.asarray(words.counts, np.float32)
-    telling = ~np.isin(hashes, _stop())
-    if not telling.any():
-        telling[:] = True
+    """The query of a text."""
     cues = {name: float(bool(pattern.search(text))) for name, pattern in CUES.items()}
-    return Query(text, hashes, hashes[telling], counts[telling], cues)
+    return Query(text, ordered(text), cues)
 
 
-@cache
-def _stop() -> NDArray[np.uint32]:
-    return np.array(sorted(STOPWORDS), np.uint32)
+def read(query: Query, speakers: dict[int, list[int]], names: int) -> Reading:
+    """The query as a scope reads it whose `speakers` map a term to the codes (below `names`) of the names it is in.
+
+    Common words are left out, and so are speakers' names, as far as anything else is left.
+    """
+    named = np.zeros(names, bool)
+    spoken = np.zeros(len(query.words), bool)
+    for place, word in enumerate(query.words.tolist()):
+        for code in speakers.get(word, ()):
+            named[code] = spoken[place] = True
+    content = telling(query.words)
+    words = query.words[content & ~spoken]
+    if not len(words):
+        words = query.words[content] if content.any() else query.words
+    terms, counts = np.unique(words, return_counts=True)
+    return Reading(terms, counts.astype(np.float32), pairs(words), named)
+
+
+@lru_cache(maxsize=4096)
+def term(word: str) -> int:
+    """The hash of a word's first term, or -1."""
+    hashes = analyse(word).hashes
+    return int(hashes[0]) if len(hashes) else -1

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.operators.retrieval import flags
-from engram.operators.retrieval.bm25 import Averages, Lexical, bm25
+from engram.operators.retrieval.bm25 import Averages, Lexicon
 from engram.operators.retrieval.candidates import Candidates
 from engram.operators.retrieval.figures import NORMS
 from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.layout import INVERSE, START, Layout
 from engram.operators.retrieval.postings import Postings
-from engram.operators.retrieval.query import Query
+from engram.operators.retrieval.query import Query, Reading
 from engram.operators.retrieval.rows import Rows
 
 __all__ = ["SIGNALS", "Probe", "column"]
@@ -31,15 +31,12 @@ FIXED: set[str] = set()
 class Probe:
     """One query at one index: what signals are computed from, each part when first asked for.
 
-    `named` has, by code of `rows.names`, whether the query names that speaker. Arrays "by position" have
-    shape [layout.size]; `at` takes the candidates' part.
+    Arrays "by position" have shape [layout.size]; `at` takes the candidates' part.
     """
 
     query: Query
+    reading: Reading
     vector: Floats | None
-    named: NDArray[np.bool_]
-    terms: NDArray[np.uint32]
-    weights: Floats
     candidates: Candidates
     rows: Rows
     layout: Layout
@@ -48,9 +45,12 @@ class Probe:
     averages: Averages
 
     @cached_property
-    def lexical(self) -> Lexical:
+    def lexical(self) -> Lexicon:
         """BM25 at all levels."""
-        return bm25(self.layout, self.averages, self.postings.find(self.terms), self.weights)
+        found = self.postings.find(self.reading.terms)
+        if not found.count.all():
+            found = found.where(found.count > 0)
+        return Lexicon(self.layout, self.averages, found, self.reading.weights)
 
     @cached_property
     def dots(self) -> Floats:
@@ -100,16 +100,19 @@ class Probe:
 
 def column(name: str, probe: Probe) -> Floats:
     """A signal over the probe's candidates; at level 2 the highest of a session's turns."""
-    kept = probe.candidates.fixed
-    if name in kept:
-        return kept[name]
-    values = SIGNALS[name](probe)
+    values = _values(name, probe)
     first = probe.candidates.first
-    if first is not None and len(first):
-        values = np.maximum.reduceat(values, first)
-    if name in FIXED:
-        kept[name] = values
-    return values
+    return values if first is None or not len(first) else np.maximum.reduceat(values, first)
+
+
+def _values(name: str, probe: Probe) -> Floats:
+    """A signal over the candidates' turns."""
+    if name not in FIXED:
+        return SIGNALS[name](probe)
+    kept = probe.candidates.fixed
+    if name not in kept:
+        kept[name] = SIGNALS[name](probe)
+    return kept[name]
 
 
 def signal(*, fixed: bool = False) -> Callable[[Signal], Signal]:
@@ -127,25 +130,58 @@ def signal(*, fixed: bool = False) -> Callable[[Signal], Signal]:
 @signal()
 def bm25_turn(probe: Probe) -> Floats:
     """BM25 of the turn itself."""
-    return probe.at(probe.lexical.windows[0])
+    return probe.at(probe.lexical.turns)
 
 
 @signal()
 def bm25_w1(probe: Probe) -> Floats:
     """BM25 of the turn with its neighbours."""
-    return probe.at(probe.lexical.windows[1])
+    return probe.at(probe.lexical.windows[0])
 
 
 @signal()
 def bm25_w3(probe: Probe) -> Floats:
     """BM25 of the turn with three on each side."""
-    return probe.at(probe.lexical.windows[2])
+    return probe.at(probe.lexical.windows[1])
 
 
 @signal()
 def bm25_session(probe: Probe) -> Floats:
     """BM25 of the turn's session."""
     return probe.of(probe.lexical.sessions)
+
+
+@signal()
+def bm25_best(probe: Probe) -> Floats:
+    """The highest BM25 of a turn in the same session."""
+    starts = probe.layout.sessions[START]
+    best = np.maximum.reduceat(probe.lexical.turns, starts) if len(starts) else np.zeros(0, np.float32)
+    return probe.of(best)
+
+
+@signal()
+def bm25_asked(probe: Probe) -> Floats:
+    """BM25 of the turn before it, where that one asks something."""
+    return probe.lexical.turns[probe.candidates.at - 1] * _values("after_question", probe)
+
+
+@signal()
+def coverage(probe: Probe) -> Floats:
+    """The idf of the query's different terms that stand in the turn, added up."""
+    return probe.at(probe.lexical.coverage)
+
+
+@signal()
+def pairs(probe: Probe) -> Floats:
+    """log(1 + n / df) of the query's pairs of neighbouring words that stand in the turn, added up."""
+    found = probe.postings.find(probe.reading.pairs)
+    at = probe.layout.position[found.row]
+    found_pair = (found.count == 0) & (at >= 0)
+    at, pair = at[found_pair], found.term[found_pair]
+    often = np.bincount(pair, minlength=len(probe.reading.pairs))
+    scores = np.zeros(probe.layout.size, np.float32)
+    np.add.at(scores, at, np.log1p(probe.averages.turns / np.maximum(often, 1)).astype(np.float32)[pair])
+    return probe.at(scores)
 
 
 @signal()
@@ -175,7 +211,7 @@ def dense_session(probe: Probe) -> Floats:
 @signal()
 def named(probe: Probe) -> Floats:
     """Whether the query names who speaks."""
-    return probe.named[probe.rows["name"][probe.candidates.row]].astype(np.float32)
+    return probe.reading.named[probe.rows["name"][probe.candidates.row]].astype(np.float32)
 
 
 @signal(fixed=True)
@@ -214,3 +250,15 @@ def first(probe: Probe) -> Floats:
 def time_named(probe: Probe) -> Floats:
     """Whether it names a time."""
     return probe.flag(flags.TIME)
+
+
+@signal()
+def when(probe: Probe) -> Floats:
+    """Whether it names a time, where the query asks for one."""
+    return _values("time_named", probe) * np.float32(probe.query.cues["when"])
+
+
+@signal()
+def advice(probe: Probe) -> Floats:
+    """Whether the assistant says it, where the query asks for what an assistant gives."""
+    return _values("assistant", probe) * np.float32(probe.query.cues["advice"])
