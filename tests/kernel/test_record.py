@@ -34,7 +34,7 @@ def a_record(**fields: object) -> Record:
 
 
 def test_a_record_survives_json() -> None:
-    record = a_record(metadata={"a": [1, None]}, payload={"x": 1}, sources=("b",), expires=NOON, level=0)
+    record = a_record(metadata={"a": [1, None]}, payload=[{"x": 1}], sources=("b",), expires=NOON, level=0)
     assert Record.from_dict(json.loads(json.dumps(record.to_dict()))) == record
 
 
@@ -49,7 +49,7 @@ def test_an_edge_survives_json() -> None:
         (None, {"role": "user", "content": "hello"}),
         ("", "hello"),
         ({"role": "user", "time": "x", TEXT_MARK: True}, {"role": "user", "time": "x", "content": "hello"}),
-        ({"anything": 1}, {"anything": 1}),
+        ([{"anything": 1}], {"anything": 1}),
     ],
 )
 def test_the_original_comes_back(payload: object, original: object) -> None:

@@ -165,7 +165,7 @@ def _with_payload(record: Record, original: Any) -> Record:
     if original.get("content") == record.text and TEXT_MARK not in original:
         rest = {key: item for key, item in original.items() if key != "content"}
         return replace(record, payload={**rest, TEXT_MARK: True})
-    return replace(record, payload=original)
+    return replace(record, payload=[original])
 
 
 def _text(message: Mapping[str, Any], place: str) -> str:

@@ -43,7 +43,7 @@ def view_record(store: Store, id: str) -> Record | None:
         payload=None,
         metadata={},
         sources=tuple(turn.id for turn in turns),
-        valid=Interval(first.time, last.time),
+        valid=Interval(first.time),
         version=1,
     )
 

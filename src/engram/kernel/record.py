@@ -48,9 +48,9 @@ class Record:
     """A text (or a payload) and what is known about it.
 
     `time` is when it was said; `valid` when it is true in the world; `known` when the system held it.
-    `payload` is the original message where text, role, name and origin alone do not give it back; a
-    mapping with the key `TEXT_MARK` stands for itself with the text as `content`, an empty string for the
-    bare text, so that no text is held twice. `arrival` orders records that arrived in one store; `opened` and `closed` name the change sets
+    `payload` is what it takes to give the original message back where text, role, name and origin alone
+    do not: a mapping with the key `TEXT_MARK` stands for itself with the text as `content`, an empty
+    string for the bare text (so no text is held twice), a list of one for that item. `arrival` orders records that arrived in one store; `opened` and `closed` name the change sets
     that opened and closed this version. `strength` and `trust` lie in [0, 1].
     """
 
@@ -80,12 +80,12 @@ class Record:
     @property
     def original(self) -> Any:
         """The message exactly as it was given to `add` (times as ISO 8601 text)."""
+        if isinstance(self.payload, list):
+            return self.payload[0]
         if isinstance(self.payload, str):
             return self.text
-        if isinstance(self.payload, dict) and TEXT_MARK in self.payload:
+        if isinstance(self.payload, dict):
             return {**{key: item for key, item in self.payload.items() if key != TEXT_MARK}, "content": self.text}
-        if self.payload is not None:
-            return self.payload
         message: dict[str, Any] = {"role": self.role, "content": self.text}
         if self.name is not None:
             message["name"] = self.name
