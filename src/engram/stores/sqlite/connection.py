@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from engram.kernel.errors import StoreError
-from engram.stores.sqlite.errors import translated
+from engram.stores.sqlite.errors import translated, translation
 
 __all__ = ["Database", "connect"]
 
 SYNCHRONOUS = {"process": "NORMAL", "power": "FULL"}
 _FORK_WAIT = 5.0
+_IDLE = 4
+_CLOSED = "the store is closed; open it again"
+T = TypeVar("T")
 
 
 def connect(path: Path, durability: str, timeout: float) -> sqlite3.Connection:
@@ -53,45 +57,49 @@ class Database:
         self._locks()
         _watch_forks(self)
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The writing connection inside a transaction: committed at the end, or rolled back on any error."""
-        with translated(self.path), self._write_lock:
-            connection = self._open_writer()
-            connection.execute("BEGIN IMMEDIATE")
-            whole = False
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` gives, done in one transaction: committed at its end, or rolled back on any error."""
+        with self._write_lock:
             try:
-                yield connection
-                connection.execute("COMMIT")
-                whole = True
-            finally:
-                if not whole:
-                    self._roll_back(connection)
+                connection = self._open_writer()
+                connection.execute("BEGIN IMMEDIATE")
+                whole = False
+                try:
+                    done = work(connection)
+                    connection.execute("COMMIT")
+                    whole = True
+                finally:
+                    if not whole:
+                        self._roll_back(connection)
+            except (sqlite3.Error, OSError) as error:
+                raise translation(error, self.path) from error
+            return done
 
-    @contextmanager
-    def bare(self) -> Iterator[sqlite3.Connection]:
-        """The writing connection outside any transaction, for what cannot run in one."""
-        with translated(self.path), self._write_lock:
-            yield self._open_writer()
+    def bare(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` gives with the writing connection, outside any transaction."""
+        with self._write_lock, translated(self.path):
+            return work(self._open_writer())
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for reading; leave no cursor unread."""
-        with translated(self.path):
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` gives with a connection of this thread's own; it leaves no cursor unread."""
+        try:
             connection = self._borrow()
             try:
-                yield connection
+                return work(connection)
             finally:
                 self._give_back(connection)
+        except (sqlite3.Error, OSError) as error:
+            raise translation(error, self.path) from error
 
     def close(self) -> None:
         """Close all connections; the last process to do so folds the log into the file."""
-        with translated(self.path), self._write_lock, self._gate:
+        with self._write_lock, self._gate, translated(self.path):
             self._closed = True
             self._drop()
 
     def _open_writer(self) -> sqlite3.Connection:
-        self._check_open()
+        if self._closed:
+            raise StoreError(_CLOSED)
         if self._writer is None:
             self._writer = connect(self.path, self._durability, self._timeout)
         return self._writer
@@ -107,30 +115,29 @@ class Database:
 
     def _borrow(self) -> sqlite3.Connection:
         with self._gate:
-            self._check_open()
+            if self._closed:
+                raise StoreError(_CLOSED)
             self._lent += 1
             if self._idle:
                 return self._idle.pop()
         try:
             return connect(self.path, self._durability, self._timeout)
         except sqlite3.Error:
-            with self._gate:
-                self._lent -= 1
-                self._gate.notify_all()
+            self._lent_back()
             raise
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction or self._closed or len(self._idle) >= _IDLE:
+            connection.close()
+            self._lent_back()
+            return
+        with self._gate:
+            self._idle.append(connection)
+            self._lent -= 1
+
+    def _lent_back(self) -> None:
         with self._gate:
             self._lent -= 1
-            if connection.in_transaction or self._closed:
-                connection.close()
-            else:
-                self._idle.append(connection)
-            self._gate.notify_all()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreError("the store is closed; open it again")
 
     def _drop(self) -> None:
         for connection in (*self._idle, self._writer):
@@ -140,13 +147,17 @@ class Database:
 
     def _locks(self) -> None:
         self._write_lock = threading.RLock()
-        self._gate = threading.Condition(threading.Lock())
+        self._gate = threading.Lock()
 
     def before_fork(self) -> None:
         """Close what is open: SQLite forbids to carry a connection, even an unused one, across a fork."""
         self._write_lock.acquire()
+        deadline = time.monotonic() + _FORK_WAIT
         self._gate.acquire()
-        self._gate.wait_for(lambda: self._lent == 0, _FORK_WAIT)
+        while self._lent and time.monotonic() < deadline:
+            self._gate.release()
+            time.sleep(0.001)
+            self._gate.acquire()
         self._drop()
 
     def after_fork_parent(self) -> None:

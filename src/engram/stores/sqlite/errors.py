@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engram.kernel.errors import ConfigError, EngramError, StoreError
 
-__all__ = ["translated"]
+__all__ = ["translated", "translation"]
 
 _ADVICE = (
     (
@@ -47,10 +47,11 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise _translation(error, path) from error
+        raise translation(error, path) from error
 
 
-def _translation(error: sqlite3.Error | OSError, path: Path) -> EngramError:
+def translation(error: sqlite3.Error | OSError, path: Path) -> EngramError:
+    """The error that says what to do about `error`."""
     if isinstance(error, OSError):
         return ConfigError(f"{path}: {error.strerror or error}; give a path that can be written")
     name = str(getattr(error, "sqlite_errorname", ""))

@@ -15,7 +15,7 @@ from engram.stores.shared import ids_alone, pack, sortable
 from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.rows import edge_of, job_of, record_of, scope_fields, state_of
 
-__all__ = ["edges", "entries", "jobs", "position", "scopes", "select", "states"]
+__all__ = ["edges", "entries", "info", "jobs", "position", "scopes", "select", "states"]
 
 _SQL = queries("read")
 _POSITION = _SQL["position"]
@@ -38,7 +38,7 @@ def select(connection: sqlite3.Connection, what: Select) -> list[Record]:
     sql = _SQL["select"].format(
         table="history" if what.history else "records",
         where=" AND ".join(conditions) or "1",
-        order=f"{time}r.arrival, r.version",
+        order="NULL" if alone and not what.history else f"{time}r.arrival, r.version",
     )
     bound["limit"] = -1 if what.limit is None or alone else what.limit
     records = [record_of(row) for row in connection.execute(sql, bound).fetchall()]
@@ -173,6 +173,15 @@ def scopes(connection: sqlite3.Connection, pattern: Scope | None) -> list[tuple[
     where, bound = ("1", Bound()) if pattern is None else (_pattern(pattern), _bound(pattern))
     rows = connection.execute(_SQL["scopes"].format(where=where), bound).fetchall()
     return sorted(((Scope(*row[:4]), row[4]) for row in rows), key=lambda item: sortable(item[0]))
+
+
+def info(connection: sqlite3.Connection) -> dict[str, str]:
+    """Facts that the database itself holds."""
+    facts: dict[str, str] = dict(connection.execute(_SQL["info"]).fetchall())
+    facts["format"] = str(connection.execute("PRAGMA user_version").fetchone()[0])
+    if connection.execute(_SQL["unpurged"]).fetchone()[0]:
+        facts["purge"] = "pending"
+    return facts
 
 
 def _pattern(scope: Scope) -> str:

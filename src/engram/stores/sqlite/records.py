@@ -72,6 +72,7 @@ class RecordOps:
     def __init__(self, connection: sqlite3.Connection, known: ScopeIds, tag: int) -> None:
         self._connection = connection
         self._do = connection.execute
+        last: int
         last, self._erasures = self._do(_SQL["position"]).fetchone()
         self._scopes = known.at(self._erasures)
         self._tag = tag
@@ -99,7 +100,8 @@ class RecordOps:
             if row is None:
                 self._do(_SQL["put_scope"], (key, *scope_fields(scope)))
                 row = self._do(_SQL["scope_id"], (key,)).fetchone()
-            number = self._scopes[scope] = int(row[0])
+            number = int(row[0])
+            self._scopes[scope] = number
         return number
 
     def _puts(self, puts: Sequence[Put]) -> None:

@@ -16,8 +16,9 @@ from engram.stores.shared import store_tag
 from engram.stores.sqlite import read
 from engram.stores.sqlite.check import problems
 from engram.stores.sqlite.connection import Database
+from engram.stores.sqlite.erase import purge
 from engram.stores.sqlite.errors import translated
-from engram.stores.sqlite.migrate import Migration, backups, built_in, migrate
+from engram.stores.sqlite.migrate import Migration, built_in, migrate
 from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.records import ScopeIds
 from engram.stores.sqlite.write import Transaction
@@ -26,7 +27,6 @@ __all__ = ["SqliteStore", "open_sqlite"]
 
 _PREFIX = "sqlite:///"
 _READ = queries("read")
-_PURGE_WAIT = 300  # milliseconds
 
 
 def open_sqlite(
@@ -70,66 +70,56 @@ class SqliteStore:
             connection.execute("INSERT INTO counter VALUES (1, 0, 0, 0)")
             connection.executemany("INSERT INTO info VALUES (?, ?)", facts.items())
 
-        with self._database.bare() as connection:
+        def prepare(connection: sqlite3.Connection) -> int:
             migrate(connection, self._path, migrations or built_in(), first)
-            self._tag = int(connection.execute("SELECT value FROM info WHERE key = 'tag'").fetchone()[0])
+            return int(connection.execute(_READ["tag"]).fetchone()[0])
+
+        self._tag = self._database.bare(prepare)
 
     def commit(self, batch: Batch) -> Committed:
         """Apply the operations in one transaction, or none of them."""
         whole = False
-        with self._database.writing() as connection:
-            try:
-                done = Transaction(connection, self._known, self._tag).run(batch.ops)
-                whole = True
-            finally:
-                if not whole:
-                    self._known.clear()
+        try:
+            done = self._database.write(lambda link: Transaction(link, self._known, self._tag).run(batch.ops))
+            whole = True
+        finally:
+            if not whole:
+                self._known.clear()
         return done
 
     def select(self, what: Select) -> list[Record]:
         """Records or versions."""
-        with self._database.reading() as connection:
-            return read.select(connection, what)
+        return self._database.read(lambda link: read.select(link, what))
 
     def entries(self, scope: Scope, after: int = 0, limit: int = 5000, history: bool = False) -> list[Entry]:
         """Index entries with a sequence above `after`, by sequence."""
-        with self._database.reading() as connection:
-            return read.entries(connection, scope, after, limit, history=history)
+        return self._database.read(lambda link: read.entries(link, scope, after, limit, history=history))
 
     def sequence(self) -> Position:
         """Where the history stands now, other processes' commits included."""
-        with self._database.reading() as connection:
-            return read.position(connection)
+        return self._database.read(read.position)
 
     def edges(self, scope: Scope, ids: Sequence[str] | None = None, history: bool = False) -> list[Edge]:
         """Edges in scope, by (opened, id)."""
-        with self._database.reading() as connection:
-            return read.edges(connection, scope, ids, history=history)
+        return self._database.read(lambda link: read.edges(link, scope, ids, history=history))
 
     def states(self, scope: Scope, policy: str | None = None, name: str | None = None) -> list[StateRow]:
         """States by (policy, scope, name)."""
-        with self._database.reading() as connection:
-            return read.states(connection, scope, policy, name)
+        return self._database.read(lambda link: read.states(link, scope, policy, name))
 
     def jobs(
         self, scope: Scope | None = None, kind: str | None = None, ids: Sequence[str] | None = None
     ) -> list[Job]:
         """Jobs, oldest first."""
-        with self._database.reading() as connection:
-            return read.jobs(connection, scope, kind, ids)
+        return self._database.read(lambda link: read.jobs(link, scope, kind, ids))
 
     def scopes(self, pattern: Scope | None = None) -> list[tuple[Scope, int]]:
         """Scopes with records, and how many latest versions are open in each."""
-        with self._database.reading() as connection:
-            return read.scopes(connection, pattern)
+        return self._database.read(lambda link: read.scopes(link, pattern))
 
     def info(self) -> Mapping[str, str]:
         """Facts about the store; `purge` is `pending` while bytes of expunged content may be in the files."""
-        with self._database.reading() as connection:
-            facts = dict(connection.execute(_READ["info"]).fetchall())
-            facts["format"] = str(connection.execute("PRAGMA user_version").fetchone()[0])
-            if connection.execute(_READ["unpurged"]).fetchone()[0]:
-                facts["purge"] = "pending"
+        facts = self._database.read(read.info)
         log = Path(f"{self._path}-wal")
         with translated(self._path):
             facts["bytes"] = str(sum(file.stat().st_size for file in (self._path, log) if file.exists()))
@@ -137,29 +127,14 @@ class SqliteStore:
 
     def check(self) -> list[str]:
         """What is structurally wrong, one sentence each."""
-        with self._database.reading() as connection:
-            return problems(connection)
+        return self._database.read(problems)
 
     def purge(self) -> bool:
         """Fold the log into the file and empty it, and remove copies; False where a reader prevents it.
 
         Waits at most a third of a second for readers and writers of other processes.
         """
-        with self._database.bare() as connection:
-            for copy in backups(self._path):
-                copy.unlink(missing_ok=True)
-            erasures, unpurged = connection.execute(_READ["purge_state"]).fetchone()
-            if not unpurged:
-                return True
-            timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0]
-            connection.execute(f"PRAGMA busy_timeout = {_PURGE_WAIT}").fetchone()
-            try:
-                if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                    return False
-            finally:
-                connection.execute(f"PRAGMA busy_timeout = {timeout}").fetchone()
-            connection.execute(_READ["purged"], (erasures,))
-            return True
+        return self._database.bare(lambda link: purge(link, self._path))
 
     def close(self) -> None:
         """Release the file and its connections; further calls raise `StoreError`."""

@@ -25,3 +25,9 @@ DELETE FROM states WHERE id = ?
 
 -- name: unused_scopes
 DELETE FROM scopes WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.scope = scopes.id)
+
+-- name: purge_state
+SELECT erasures, unpurged FROM counter
+
+-- name: purged
+UPDATE counter SET unpurged = 0 WHERE erasures = ?

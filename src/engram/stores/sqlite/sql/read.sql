@@ -112,8 +112,5 @@ s.kind = :kind
 -- name: where_job_ids
 s.id IN (SELECT value FROM json_each(:ids))
 
--- name: purge_state
-SELECT erasures, unpurged FROM counter
-
--- name: purged
-UPDATE counter SET unpurged = 0 WHERE erasures = ?
+-- name: tag
+SELECT value FROM info WHERE key = 'tag'
