@@ -1,12 +1,13 @@
 """Embedders: the static default, and adapters that are imported when they are asked for."""
 
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
-from inspect import signature
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engram.kernel.errors import ConfigError
 from engram.kernel.protocols import Embedder
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["ENTRY_POINTS", "load_embedder"]
 
@@ -28,6 +29,10 @@ def load_embedder(spec: str | Embedder | None = None, **options: Any) -> Embedde
         raise ConfigError(
             f"an embedder has name, dimensions, local, embed and count; a {type(spec).__name__} has not"
         )
+    if spec is None and not options:  # the common case spares itself the search for plug-ins
+        from engram.models.static import StaticEmbedder
+
+        return StaticEmbedder()
     kind, _, model = (spec or "static").partition(":")
     make = _entry(kind).load()
     arguments = (model,) if model else ()
@@ -38,7 +43,9 @@ def load_embedder(spec: str | Embedder | None = None, **options: Any) -> Embedde
     return made
 
 
-def _entry(kind: str) -> EntryPoint:
+def _entry(kind: str) -> "EntryPoint":
+    from importlib.metadata import entry_points
+
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if kind not in found:
         known = ", ".join(sorted(name if name == "static" else f"{name}:MODEL" for name in found))
@@ -48,6 +55,8 @@ def _entry(kind: str) -> EntryPoint:
 
 def _check(make: Callable[..., Any], kind: str, arguments: tuple[str, ...], options: dict[str, Any]) -> None:
     """Refuse arguments that the factory does not take, before it starts to load anything."""
+    from inspect import signature
+
     try:
         signature(make).bind(*arguments, **options)
     except TypeError as error:
