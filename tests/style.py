@@ -136,14 +136,14 @@ def _exported(tree: ast.Module) -> set[str]:
 
 
 def missing_docstrings(name: str, text: str) -> Iterator[Finding]:
-    """Functions, classes and their public methods that `__all__` exports without a docstring."""
+    """What `__all__` exports without a docstring: functions, classes, and methods that are no one-liners."""
     tree = ast.parse(text)
     exported = _exported(tree)
     for node in tree.body:
         if isinstance(node, Function | ast.ClassDef) and node.name in exported:
             inside = node.body if isinstance(node, ast.ClassDef) else []
             methods = [item for item in inside if isinstance(item, Function) and item.name[0] != "_"]
-            for item in (node, *methods):
+            for item in (node, *(method for method in methods if len(method.body) > 1)):
                 overload = any("overload" in _names(mark) for mark in item.decorator_list)
                 if ast.get_docstring(item) is None and not overload:
                     yield Finding(name, item.lineno, f"{item.name} is public and has no docstring")
