@@ -100,7 +100,7 @@ BAD: list[tuple[Callable[[str, str], Iterator[Finding]], str, str]] = [
     (
         style.missing_docstrings,
         "a.py",
-        "__all__ = ['A']\nclass A:\n    '''A thing.'''\n    def go(self): ...\n",
+        "__all__ = ['A']\nclass A:\n    '''A thing.'''\n    def go(self):\n        x = 1\n        return x\n",
     ),
     (style.empty_tests, "a.py", "def test_it():\n    run()\n"),
     (style.machine_names, "a.md", "see " + "/" + "home/someone/notes\n"),
