@@ -17,6 +17,7 @@ from engram.stores.shared import (
     issue_id,
     moved,
     origin_taken,
+    pack,
     same_version,
     taken,
     version_moved,
@@ -79,7 +80,7 @@ class RecordOps:
         self._change_set = last + 1
         self._next = last + 1
         self._changed = False
-        self._arrivals: set[int] | None = None
+        self._taken: set[int] = set()
         self._ids: list[str] = []
         self._duplicates: list[bool] = []
 
@@ -106,7 +107,10 @@ class RecordOps:
 
     def _puts(self, puts: Sequence[Put]) -> None:
         """Put records, all with one statement where they are many and none is there already."""
-        if len(puts) < _BULK or any(put.keep for put in puts):
+        kept = [put.record.arrival for put in puts if put.keep]
+        if kept:
+            self._taken.update(row[0] for row in self._do(_SQL["arrivals_taken"], (pack(kept),)))
+        if kept or len(puts) < _BULK:
             for put in puts:
                 self._put(put)
             return
@@ -161,6 +165,7 @@ class RecordOps:
     def _stored(self, row: Row, record: Record) -> None:
         self._ids.append(row[6])
         self._duplicates.append(False)
+        self._taken.add(row[2])
         if record.sources:
             self._lineage(row[6], row[3], record.sources)
 
@@ -212,7 +217,8 @@ class RecordOps:
             self._duplicate(self._present(put, scope))
             return
         sequence = self._take()
-        arrival = record.arrival if self._free(record.arrival) else sequence
+        free = record.arrival > 0 and record.arrival not in self._taken
+        arrival = record.arrival if free else sequence
         self._raise_counter(record.opened, record.closed or 0, record.arrival)
         row = record_row(
             record,
@@ -228,10 +234,6 @@ class RecordOps:
         )
         self._do(_PUT, row)
         self._stored(row, record)
-
-    def _free(self, arrival: int) -> bool:
-        """Whether no record has that arrival."""
-        return arrival > 0 and self._do(_SQL["arrival_taken"], (arrival,)).fetchone() is None
 
     def _supersede(self, op: Supersede) -> None:
         latest = self._at(op.record.id, op.expected)

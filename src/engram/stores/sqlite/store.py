@@ -58,10 +58,10 @@ class SqliteStore:
         timeout: float = 30.0,
         migrations: Sequence[Migration] | None = None,
     ) -> None:
-        self._path = path.absolute()
-        with translated(self._path):
-            _make_file(self._path)
-        self._database = Database(self._path, durability=durability, timeout=timeout)
+        self.path = path.absolute()
+        with translated(self.path):
+            _make_file(self.path)
+        self._database = Database(self.path, durability=durability, timeout=timeout)
         self._known = ScopeIds()
         created = clock()
 
@@ -71,7 +71,7 @@ class SqliteStore:
             connection.executemany("INSERT INTO info VALUES (?, ?)", facts.items())
 
         def prepare(connection: sqlite3.Connection) -> int:
-            migrate(connection, self._path, migrations or built_in(), first)
+            migrate(connection, self.path, migrations or built_in(), first)
             return int(connection.execute(_READ["tag"]).fetchone()[0])
 
         self._tag = self._database.bare(prepare)
@@ -120,9 +120,9 @@ class SqliteStore:
     def info(self) -> Mapping[str, str]:
         """Facts about the store; `purge` is `pending` while bytes of expunged content may be in the files."""
         facts = self._database.read(read.info)
-        log = Path(f"{self._path}-wal")
-        with translated(self._path):
-            facts["bytes"] = str(sum(file.stat().st_size for file in (self._path, log) if file.exists()))
+        log = Path(f"{self.path}-wal")
+        with translated(self.path):
+            facts["bytes"] = str(sum(file.stat().st_size for file in (self.path, log) if file.exists()))
         return facts
 
     def check(self) -> list[str]:
@@ -134,7 +134,7 @@ class SqliteStore:
 
         Waits at most a third of a second for readers and writers of other processes.
         """
-        return self._database.bare(lambda link: purge(link, self._path))
+        return self._database.bare(lambda link: purge(link, self.path))
 
     def close(self) -> None:
         """Release the file and its connections; further calls raise `StoreError`."""

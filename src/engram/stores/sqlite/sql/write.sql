@@ -21,8 +21,8 @@ SELECT sequence, version, closed, known_end, arrival, scope, origin FROM records
 -- name: owner
 SELECT id FROM records WHERE scope = ? AND origin = ?
 
--- name: arrival_taken
-SELECT 1 FROM records WHERE arrival = ? LIMIT 1
+-- name: arrivals_taken
+SELECT arrival FROM records WHERE arrival IN (SELECT value FROM json_each(?))
 
 -- name: one_version
 SELECT h.*, s.tenant, s.user_id, s.agent_id, s.run_id
