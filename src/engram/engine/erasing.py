@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from engram.engine.core import Core
 from engram.engine.results import Item
-from engram.kernel.protocols import Expunge, Job, Op, Put, PutEdge, PutJob, Select, Supersede
+from engram.kernel.protocols import EndJob, Expunge, Job, Op, Put, PutEdge, PutJob, Select, Supersede
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 
@@ -74,8 +74,10 @@ def _supported(versions: Sequence[Record], gone: dict[str, Record]) -> bool:
 def _plan(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]], asked: frozenset[str]) -> Erasure:
     plan = Erasure()
     reopened = _reopened(core, gone, kept)
-    jobs = _jobs_left(core, gone)
+    touched = _touched_jobs(core, gone)
+    jobs = [job for job in (_cut_down(job, gone) for job in touched) if job is not None]
     edges = _edges_kept(core, gone, kept)
+    plan.ops.extend(EndJob(job.id) for job in touched)
     plan.ops.append(Expunge((*gone, *kept)))
     for id, record in gone.items():
         reason = "" if id in asked else "derived from an erased record"
@@ -125,17 +127,23 @@ def _edges_kept(core: Core, gone: dict[str, Record], kept: dict[str, list[Record
     return list(edges.values())
 
 
-def _jobs_left(core: Core, gone: dict[str, Record]) -> list[Job]:
-    """Jobs over records that go, cut down to those that stay and without what a model had replied."""
-    left = []
-    for tenant in {record.scope.tenant for record in gone.values()}:
-        for job in core.store.jobs(Scope(tenant)):
-            if not (set(job.records) | set(job.reads)) & gone.keys():
-                continue
-            records = tuple(id for id in job.records if id not in gone)
-            if records:
-                left.append(replace(job, records=records, reads=records, journal={}, owner=None, until=None))
-    return left
+def _touched_jobs(core: Core, gone: dict[str, Record]) -> list[Job]:
+    """Jobs over records that go, or that had read them."""
+    tenants = {record.scope.tenant for record in gone.values()}
+    return [
+        job
+        for tenant in sorted(tenants)
+        for job in core.store.jobs(Scope(tenant))
+        if (set(job.records) | set(job.reads)) & gone.keys()
+    ]
+
+
+def _cut_down(job: Job, gone: dict[str, Record]) -> Job | None:
+    """The job over what stays, without what a model had replied; `None` where nothing stays."""
+    records = tuple(id for id in job.records if id not in gone)
+    if not records:
+        return None
+    return replace(job, records=records, reads=records, journal={}, owner=None, until=None)
 
 
 def _rebuilds(core: Core, gone: dict[str, Record]) -> list[Job]:

@@ -21,6 +21,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
 TEXT_MARK = "$text"
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +245,7 @@ def derived_id(job: str, ordinal: int) -> str:
 
 
 def _base32(value: int, length: int = 26) -> str:
-    digits = []
-    for _ in range(length):
-        value, digit = divmod(value, 32)
-        digits.append(_BASE32[digit])
-    return "".join(reversed(digits))
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(5 * length - 10, -1, -10)])
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -1,0 +1,124 @@
+"""Export and import: ids kept, twice adds nothing, and the same answers on the other side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from engine.helpers import Counting, Facts, Ticking
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engram import Forbidden, InvalidInput, Memory
+
+
+def lively(memory: Memory, clock: Ticking) -> None:
+    """A store with versions, gaps in known time, edges, states and several tenants."""
+    memory.add([{"content": "home is Porto", "id": "a", "metadata": {"x": 1}}, "tea is good"], user_id="u")
+    memory.add("home is Lisbon", user_id="u", run_id="r")
+    edited = memory.add("typo", user_id="v").ids[0]
+    memory.edit(edited, text="fixed")
+    back = memory.add("taken back", user_id="v")
+    clock.skip(days=1)
+    memory.undo(str(back.change_set))
+    memory.add("elsewhere", tenant="t", user_id="u")
+
+
+def test_a_round_trip_gives_the_same_file_and_answers(tmp_path: Path) -> None:
+    clock = Ticking()
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    with Memory("ram:", policy=Facts(), clock=clock) as memory:
+        lively(memory, clock)
+        assert memory.export(one) == 9
+        past = memory.as_of(known=clock.now.replace(day=1))
+        expected = [hit.to_dict() for hit in memory.search("home", user_id="u")]
+        before = [record.text for record in past.get_all(user_id="v")]
+    header, *lines = [json.loads(line) for line in one.read_text().splitlines()]
+    assert header["format"] == "engram-export/1"
+    assert {line["type"] for line in lines} == {"record", "edge"}
+    with Memory(f"sqlite:///{tmp_path / 'm.db'}", policy=Facts(), clock=clock) as memory:
+        first = memory.import_(one)
+        assert {item.event for item in first.items} == {"stored"}
+        again = memory.import_(one)
+        assert {item.event for item in again.items} == {"duplicate"}
+        memory.export(two)
+        found = [hit.to_dict() for hit in memory.search("home", user_id="u")]
+        for hit in [*found, *expected]:
+            for local in ("opened", "closed", "arrival"):
+                hit["record"].pop(local)
+        assert found == expected
+        past = memory.as_of(known=clock.now.replace(day=1))
+        assert [record.text for record in past.get_all(user_id="v")] == before
+        assert memory.verify().ok
+    assert two.read_text() == one.read_text()
+
+
+def test_states_travel(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with Memory("ram:", policy=Counting()) as memory:
+        memory.add("a", user_id="u")
+        memory.export(path, user_id="u")
+    with Memory("ram:", policy=Counting()) as memory:
+        memory.import_(path)
+        memory.add("b", user_id="u")
+        rows = memory._bound.core.store.states(memory._bound.scope({"user_id": "u"}))
+        assert [row.value for row in rows] == [2]
+
+
+def test_one_scope_is_exported_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    clock = Ticking()
+    with Memory("ram:", policy=Facts(), clock=clock) as memory:
+        lively(memory, clock)
+        assert memory.scoped(user_id="v").export(path) == 2
+        assert "Lisbon" not in path.read_text()
+        with pytest.raises(Forbidden, match="bound to"):
+            memory.scoped(user_id="w").import_(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('{"type": "record"}', "not an engram-export/1 header"),
+        ("hello", "not JSON"),
+        ('{"type": "header", "format": "engram-export/1"}\n{"type": "record", "id": "x"}', ":2: a broken record line"),
+        ('{"type": "header", "format": "engram-export/1"}\n[1]', ":2: not a line"),
+        ('{"type": "header", "format": "engram-export/9"}', "header"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    with Memory("ram:") as memory, pytest.raises(InvalidInput, match=complaint):
+        memory.import_(path)
+
+
+def test_paths_that_cannot_be(tmp_path: Path) -> None:
+    with Memory("ram:") as memory:
+        with pytest.raises(InvalidInput, match="cannot be read"):
+            memory.import_(tmp_path / "missing.jsonl")
+        with pytest.raises(InvalidInput, match="cannot be written"):
+            memory.export(tmp_path / "no" / "folder" / "x.jsonl")
+        (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+        with pytest.raises(InvalidInput, match="cannot be read"):
+            memory.import_(tmp_path / "bytes")
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.sampled_from("uv"), st.text("abc é\n", min_size=1)), max_size=8), st.data())
+def test_any_store_comes_back_the_same(
+    tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("trip")
+    with Memory("ram:", policy="rrf", clock=Ticking()) as one, Memory("ram:", policy="rrf", clock=Ticking()) as two:
+        for user, text in said:
+            if text.strip():
+                id = one.add(text, user_id=user).ids[0]
+                if data.draw(st.booleans()):
+                    one.edit(id, metadata={"edited": True})
+        one.export(folder / "x")
+        two.import_(folder / "x")
+        two.export(folder / "y")
+        assert (folder / "x").read_bytes() == (folder / "y").read_bytes()
+        assert [hit.id for hit in one.search("a b c", user_id="u")] == [hit.id for hit in two.search("a b c", user_id="u")]
