@@ -13,8 +13,8 @@ from engram.config import open_core
 from engram.engine import check, portable, read, revise, upkeep, write
 from engram.engine.lens import AsOf
 from engram.engine.results import Page, Receipt, Report
-from engram.kernel.clock import Clock
 from engram.kernel.adrive import arun
+from engram.kernel.clock import Clock
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import Embedder, Reranker
 from engram.kernel.record import Hit, Record
@@ -95,7 +95,9 @@ class AsyncMemory:
         `at` anchors expressions like "last May" (default: now). `explain` fills `Hit.why`. Raises
         `Forbidden` where no id is named, unless `everyone`.
         """
-        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score, explain)
+        request = read.SearchRequest(
+            query, self._bound.scope(ids), everyone, k, filters, at, min_score, explain
+        )
         return await self._run(read.search(self._bound.core, self._bound.core.present, request))
 
     async def context(
@@ -116,7 +118,9 @@ class AsyncMemory:
         `count` counts tokens (default: the embedder's tokeniser).
         """
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score)
-        return await self._run(read.context(self._bound.core, self._bound.core.present, request, budget, count))
+        return await self._run(
+            read.context(self._bound.core, self._bound.core.present, request, budget, count)
+        )
 
     async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """One record. Raises `NotFound`, also where it belongs to another scope."""
@@ -191,7 +195,7 @@ class AsyncMemory:
         """Erase what has expired, finish owed work, and let the policy tend what it made."""
         return await self._run(upkeep.tend(self._bound.core, self._bound.scope(ids)))
 
-    async def wait(self, timeout: float | None = 60.0) -> bool:
+    async def wait(self, timeout: float | None = 60.0) -> bool:  # noqa: ASYNC109 - the blocking face's
         """Finish owed jobs, for at most `timeout` seconds; whether nothing is owed now."""
         return await self._run(upkeep.wait(self._bound.core, timeout))
 
@@ -205,7 +209,9 @@ class AsyncMemory:
 
     async def export(self, path: str | Path, **ids: Unpack[ScopeIds]) -> int:
         """Write the store, or one scope, as JSON Lines; returns the number of records."""
-        return await self._call(portable.export, path, self._bound.scope(ids) if ids or self._bound.ids else None)
+        return await self._call(
+            portable.export, path, self._bound.scope(ids) if ids or self._bound.ids else None
+        )
 
     async def import_(self, path: str | Path) -> Receipt:
         """Read what `export` wrote. Ids are kept; what is there already is reported as duplicate."""
@@ -251,7 +257,9 @@ class AsyncView:
     ) -> list[Hit]:
         """As `AsyncMemory.search`; `at` defaults to the view's moment."""
         anchor = self._lens.moment if at is None else at
-        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain)
+        request = read.SearchRequest(
+            query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
+        )
         return await arun(read.search(self._bound.core, self._lens, request), self._bound.core.perform)
 
     async def context(
@@ -270,11 +278,15 @@ class AsyncView:
         """As `AsyncMemory.context`; `at` defaults to the view's moment."""
         anchor = self._lens.moment if at is None else at
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
-        return await arun(read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.perform)
+        return await arun(
+            read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.perform
+        )
 
     async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """The version of a record that was believed then. Raises `NotFound`."""
-        return await asyncio.to_thread(self._bound.core.call, read.get, self._lens, id, self._bound.scope(ids))
+        return await asyncio.to_thread(
+            self._bound.core.call, read.get, self._lens, id, self._bound.scope(ids)
+        )
 
     async def get_all(
         self,
@@ -291,4 +303,6 @@ class AsyncView:
 
     async def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
         """The versions known by then, oldest first. Raises `NotFound`."""
-        return await asyncio.to_thread(self._bound.core.call, read.history, id, self._bound.scope(ids), self._lens.known)
+        return await asyncio.to_thread(
+            self._bound.core.call, read.history, id, self._bound.scope(ids), self._lens.known
+        )

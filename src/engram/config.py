@@ -102,9 +102,5 @@ def open_core(
         seed=seed,
         cache_bytes=cache_mb << 20,
     )
-    try:
-        core.check_identity(mend=mend)
-    except BaseException:
-        store.close()
-        raise
+    core.check_identity(mend=mend)
     return core

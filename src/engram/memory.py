@@ -100,7 +100,9 @@ class Memory:
         `at` anchors expressions like "last May" (default: now). `explain` fills `Hit.why`. Raises
         `Forbidden` where no id is named, unless `everyone`.
         """
-        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score, explain)
+        request = read.SearchRequest(
+            query, self._bound.scope(ids), everyone, k, filters, at, min_score, explain
+        )
         return self._run(read.search(self._bound.core, self._bound.core.present, request))
 
     def context(
@@ -256,7 +258,9 @@ class View:
     ) -> list[Hit]:
         """As `Memory.search`; `at` defaults to the view's moment."""
         anchor = self._lens.moment if at is None else at
-        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain)
+        request = read.SearchRequest(
+            query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
+        )
         return run(read.search(self._bound.core, self._lens, request), self._bound.core.perform)
 
     def context(
@@ -275,7 +279,9 @@ class View:
         """As `Memory.context`; `at` defaults to the view's moment."""
         anchor = self._lens.moment if at is None else at
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
-        return run(read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.perform)
+        return run(
+            read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.perform
+        )
 
     def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """The version of a record that was believed then. Raises `NotFound`."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engram import Memory
 from engine.helpers import Ticking
+from engram import Memory
 
 Open = Callable[..., Memory]
 

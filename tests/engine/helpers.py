@@ -54,7 +54,7 @@ def down(prompt: str) -> str:
 
 @dataclass(frozen=True)
 class Facts(RRF):
-    """One fact for each episode "X is Y"; the same fact again joins its sources; another Y retires the old."""
+    """One fact for each "X is Y"; the same again joins its sources; another Y retires the old."""
 
     name: ClassVar[str] = "facts"
 
@@ -69,7 +69,9 @@ class Facts(RRF):
             same = [hit.record for hit in near if hit.record.text.split(" is ")[0] == subject]
             for old in same:
                 if old.text == episode.text:
-                    changes += Changes.of(Revise(old.id, old.version, sources=(episode.id,), reason="said again"))
+                    changes += Changes.of(
+                        Revise(old.id, old.version, sources=(episode.id,), reason="said again")
+                    )
                 elif old.valid.end is None:
                     changes += Changes.of(Retire(old.id, old.version, episode.time, (episode.id,), "changed"))
             if not any(old.text == episode.text for old in same):
@@ -111,7 +113,9 @@ class Counting(RRF):
     async def read(self, query: Query) -> Recall:
         """As RRF, and what was found grows stronger."""
         recall = await super().read(query)
-        return Recall(recall.hits, Changes(tuple(Reinforce(hit.id, strength=-0.25) for hit in recall.hits[:1])))
+        return Recall(
+            recall.hits, Changes(tuple(Reinforce(hit.id, strength=-0.25) for hit in recall.hits[:1]))
+        )
 
     async def tend(self, scope: Scope) -> Changes:
         """Merge all facts into the first."""
@@ -120,7 +124,9 @@ class Counting(RRF):
         if len(found) < 2:
             return Changes()
         first, *others = found
-        return Changes.of(Merge(first.id, first.version, tuple((other.id, other.version) for other in others)))
+        return Changes.of(
+            Merge(first.id, first.version, tuple((other.id, other.version) for other in others))
+        )
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from engine.conftest import Open
-from engine.helpers import Ticking
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.conftest import Open
+from engine.helpers import Ticking
 from engram import Conflict, Forbidden, InvalidInput, Memory, NotFound
 
 
@@ -49,8 +49,18 @@ def test_every_message_has_an_item_and_is_there(memory: Memory) -> None:
         {"content": "no role"},
         {"role": "tool", "content": "4", "tool_call_id": "c1"},
         {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "function": {"name": "f"}}]},
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}]},
-        {"role": "user", "content": "t", "time": "2026-02-01T10:00:00", "id": "x", "name": "Ana", "metadata": {"a": 1}},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}],
+        },
+        {
+            "role": "user",
+            "content": "t",
+            "time": "2026-02-01T10:00:00",
+            "id": "x",
+            "name": "Ana",
+            "metadata": {"a": 1},
+        },
         {"role": "user", "content": "t", "entities": ["A"], "triples": [["A", "is", "B"]], "title": "T"},
         {"role": "user", "content": "t", "$text": True},
         {"role": "user", "content": "😀 café 你好 مرحبا"},
@@ -90,7 +100,10 @@ def test_messages_without_text_are_stored_and_not_indexed(memory: Memory) -> Non
         ({"role": "user", "content": "x", "metadata": ["a"]}, "expected a mapping"),
         ({"role": "user", "content": "x", "metadata": {"a": float("nan")}}, "no JSON form"),
         ({"role": "user", "content": "x", "metadata": {"a": object()}}, "no JSON form"),
-        ({"role": "user", "content": "x", "metadata": {"a": "b\0"}}, r"metadata\.a: a NUL character at position 1"),
+        (
+            {"role": "user", "content": "x", "metadata": {"a": "b\0"}},
+            r"metadata\.a: a NUL character at position 1",
+        ),
         ("a\0b", "NUL character at position 1"),
         ("ab\ud800", r"lone surrogate \(U\+D800\) at position 2"),
         ("x" * (10 * 1024 * 1024 + 1), "over 10 MB"),
@@ -102,7 +115,9 @@ def test_bad_input_is_refused_with_its_place_and_nothing_is_stored(
 ) -> None:
     with pytest.raises(InvalidInput, match=complaint):
         memory.add(messages, user_id="ana")
-    whole = [{"role": "user", "content": "good"}, messages] if not isinstance(messages, list) else [*messages, 7]
+    whole = (
+        [{"role": "user", "content": "good"}, messages] if not isinstance(messages, list) else [*messages, 7]
+    )
     with pytest.raises(InvalidInput):
         memory.add(whole, user_id="ana")
     assert everything(memory) == []
@@ -115,7 +130,9 @@ def test_ten_megabytes_are_taken(memory: Memory) -> None:
     assert memory.search("word", user_id="ana", k=1)[0].id == receipt.ids[0]
 
 
-@pytest.mark.parametrize("text", ["你好,我住在里斯本", "أنا أعيش في لشبونة", "🦔🦔 my pet", "Þorbjörg á Íslandi"])
+@pytest.mark.parametrize(
+    "text", ["你好,我住在里斯本", "أنا أعيش في لشبونة", "🦔🦔 my pet", "Þorbjörg á Íslandi"]
+)
 def test_every_script_is_found_again(memory: Memory, text: str) -> None:
     memory.add(["Something else entirely", "And a third thing"], user_id="ana")
     memory.add(text, user_id="ana")

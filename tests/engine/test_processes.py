@@ -19,9 +19,10 @@ with Memory(url, policy="rrf") as memory:
     number = 0
     while True:
         if number % 5 == 4:
-            said = [{"content": f"{user} said line {number + part}", "id": f"{user}-{number + part}"} for part in range(3)]
+            numbers = range(number, number + 3)
         else:
-            said = [{"content": f"{user} said line {number}", "id": f"{user}-{number}"}]
+            numbers = range(number, number + 1)
+        said = [{"content": f"{user} said line {each}", "id": f"{user}-{each}"} for each in numbers]
         receipt = memory.add(said, user_id=user)
         number += len(said)
         print("\\n".join(item.origin for item in receipt.items), flush=True)
@@ -60,7 +61,8 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
 
 
 def every(memory: Memory, user: str) -> list[Record]:
-    records, after = [], None
+    records: list[Record] = []
+    after = None
     while True:
         page = memory.get_all(user_id=user, limit=1000, after=after)
         records.extend(page)

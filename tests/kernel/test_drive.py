@@ -34,7 +34,7 @@ def by_path(effect: Effect[Any], path: str) -> str:
 
 
 async def child(delay: float) -> Any:
-    time.sleep(delay)
+    time.sleep(delay)  # noqa: ASYNC251 - it stands for slow work
     return await Random()
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, assert_type
 
 from engram.kernel.changes import Changes
 from engram.kernel.drive import replay
-from engram.kernel.effects import Ask, Columns, Effect, Find, Now, Random, Read, Score, State, StateValue, each
+from engram.kernel.effects import (
+    Ask,
+    Columns,
+    Effect,
+    Find,
+    Now,
+    Random,
+    Read,
+    Score,
+    State,
+    StateValue,
+    each,
+)
 from engram.kernel.policy import Policy
 from engram.kernel.record import Hit, Record
 
@@ -42,7 +54,7 @@ class Typed(Policy):
 
 def test_the_same_program_runs() -> None:
     script: list[tuple[Effect[Any], Any]] = [
-        (Now(), datetime(2026, 1, 1)),
+        (Now(), datetime(2026, 1, 1, tzinfo=UTC)),
         (Random(), 0.5),
         (Read(("a",)), []),
         (Find("x"), []),

@@ -43,7 +43,7 @@ def repair(core: Core) -> Report:
 
 
 def reembed(core: Core) -> Report:
-    """Write every record's index entry anew with the present analyser and embedder, then take them as the store's."""
+    """Write every index entry anew with the present analyser and embedder, and make them the store's."""
     checked = 0
     for records, _ in _pages(core):
         checked += len(records)
@@ -88,7 +88,9 @@ def _close(stored: bytes | None, wanted: bytes) -> bool:
     """Whether two packed vectors are the same up to rounding (one unit of the int8 codes)."""
     if stored is None or len(stored) != len(wanted):
         return False
-    return stored == wanted or max(abs(a - b) for a, b in zip(_codes(stored), _codes(wanted), strict=True)) <= 1
+    return (
+        stored == wanted or max(abs(a - b) for a, b in zip(_codes(stored), _codes(wanted), strict=True)) <= 1
+    )
 
 
 def _codes(packed: bytes) -> list[int]:

@@ -105,7 +105,9 @@ class _Compiler:
         if record is None or not self.scope.covers(record.scope):
             raise Conflict(f"record {id} is not in this scope any more")
         if own and record.made_by != self.policy.made_by:
-            raise InvalidInput(f"record {id} was not made by {self.policy.made_by}; a policy changes its own only")
+            raise InvalidInput(
+                f"record {id} was not made by {self.policy.made_by}; a policy changes its own only"
+            )
         if version is not None and record.version != version:
             raise Conflict(f"record {id} is at version {record.version}, not {version}")
         self.required[record.id] = version
@@ -164,7 +166,9 @@ class _Compiler:
         old = self._target(change.id, change.version)
         end = change.end or self.now
         if old.valid.start is not None and end < old.valid.start:
-            raise InvalidInput(f"Retire: {end} lies before the record's valid time starts ({old.valid.start})")
+            raise InvalidInput(
+                f"Retire: {end} lies before the record's valid time starts ({old.valid.start})"
+            )
         self._next(old, change.reason, valid=Interval(old.valid.start, end))
         for cause in self._sources(change.sources):
             self._edge(old, cause, RETIRED_BY, 1.0, (cause.id,), {})
@@ -182,7 +186,9 @@ class _Compiler:
     def _connect(self, change: ch.Connect) -> None:
         source, target = self._sources([change.source, change.target])
         causes = tuple(record.id for record in self._sources(change.sources))
-        self._edge(source, target, change.type, change.weight, causes, _plain(change.metadata, "Connect.metadata"))
+        self._edge(
+            source, target, change.type, change.weight, causes, _plain(change.metadata, "Connect.metadata")
+        )
 
     def _edge(
         self,
@@ -212,7 +218,9 @@ class _Compiler:
     def _reinforce(self, change: ch.Reinforce) -> None:
         old = self._target(change.id, own=False)
         self.out.ops.append(
-            Mark(old.id, strength=_unit(old.strength + change.strength), trust=_unit(old.trust + change.trust))
+            Mark(
+                old.id, strength=_unit(old.strength + change.strength), trust=_unit(old.trust + change.trust)
+            )
         )
 
     def _set_state(self, change: ch.SetState) -> None:

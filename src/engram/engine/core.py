@@ -116,6 +116,7 @@ class Core:
         if not mend:
             for key, value in wanted.items():
                 if info.get(key, value) != value:
+                    self.close()
                     raise NeedsMigration(
                         f"this store was written with {key} {info[key]!r}, and is opened with {value!r}: "
                         f"open it with {info[key]!r} again, or run 'engram reembed' to rewrite its entries"

@@ -1,4 +1,4 @@
-"""Planning an erasure: what goes, what survives by itself, what is derived again, whose interval opens again."""
+"""Planning an erasure: what goes, what survives by itself, what is derived again, what is valid again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def _supported(versions: Sequence[Record], gone: dict[str, Record]) -> bool:
     return False
 
 
-def _plan(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]], asked: frozenset[str]) -> Erasure:
+def _plan(
+    core: Core, gone: dict[str, Record], kept: dict[str, list[Record]], asked: frozenset[str]
+) -> Erasure:
     plan = Erasure()
     reopened = _reopened(core, gone, kept)
     touched = _touched_jobs(core, gone)
@@ -90,7 +92,9 @@ def _plan(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]], as
     for record in reopened:
         words, vector = core.encode([record], now=True)[0]
         plan.ops.append(Supersede(record, record.version, words, vector))
-        plan.items.append(Item("superseded", record.id, reason="valid again: the cause of its end was erased"))
+        plan.items.append(
+            Item("superseded", record.id, reason="valid again: the cause of its end was erased")
+        )
     plan.ops.extend(PutEdge(edge) for edge in edges)
     plan.ops.extend(PutJob(job) for job in [*jobs, *_rebuilds(core, gone)])
     return plan
@@ -109,7 +113,12 @@ def _reopened(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]]
     found: dict[str, Record] = {}
     for scope in scopes:
         for edge in core.store.edges(scope, list(gone)):
-            if edge.type != RETIRED_BY or edge.target not in gone or edge.source in gone or edge.source in kept:
+            if (
+                edge.type != RETIRED_BY
+                or edge.target not in gone
+                or edge.source in gone
+                or edge.source in kept
+            ):
                 continue
             for record in core.store.select(Select(ids=(edge.source,))):
                 valid, known = Interval(record.valid.start), Interval(core.now())

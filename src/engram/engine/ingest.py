@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from math import isfinite
 from typing import Any
 
 from engram.kernel.clock import parse_time
@@ -64,7 +65,9 @@ def drafts(
     if isinstance(messages, str | Mapping):
         return [_draft(messages, call, "message")]
     if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray):
-        raise InvalidInput(f"messages: expected text, a message or a list of them, got {type(messages).__name__}")
+        raise InvalidInput(
+            f"messages: expected text, a message or a list of them, got {type(messages).__name__}"
+        )
     if not messages:
         raise InvalidInput("messages: the list is empty; give at least one message")
     return [_draft(message, call, f"messages[{index}]") for index, message in enumerate(messages)]
@@ -77,7 +80,9 @@ def check_text(text: object, place: str) -> str:
     if "\0" in text or not (text.isascii() or _encodes(text)):
         bad = _REFUSED.search(text)
         place_of = bad.start() if bad else 0
-        name = "a NUL character" if text[place_of] == "\0" else f"a lone surrogate (U+{ord(text[place_of]):04X})"
+        name = (
+            "a NUL character" if text[place_of] == "\0" else f"a lone surrogate (U+{ord(text[place_of]):04X})"
+        )
         raise InvalidInput(f"{place}: {name} at position {place_of}; remove or replace it")
     if len(text) > MAX_TEXT // 4 and len(text.encode()) > MAX_TEXT:
         raise InvalidInput(f"{place}: the text is over 10 MB; split it into several messages")
@@ -114,16 +119,20 @@ def json_value(value: object, place: str) -> Any:
     if isinstance(value, str):
         return check_text(value, place)
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
+        if not isfinite(value):
             raise InvalidInput(f"{place}: {value} has no JSON form; leave it out or give text")
         return value
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {check_text(key, f"{place} key"): json_value(item, f"{place}.{key}") for key, item in value.items()}
+        return {
+            check_text(key, f"{place} key"): json_value(item, f"{place}.{key}") for key, item in value.items()
+        }
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [json_value(item, f"{place}[{index}]") for index, item in enumerate(value)]
-    raise InvalidInput(f"{place}: {type(value).__name__} has no JSON form; give text, numbers, lists or mappings")
+    raise InvalidInput(
+        f"{place}: {type(value).__name__} has no JSON form; give text, numbers, lists or mappings"
+    )
 
 
 def _draft(message: object, call: _Call, place: str) -> Draft:
@@ -184,12 +193,18 @@ def _text(message: Mapping[str, Any], place: str) -> str:
         text = check_text(content, f"{place}.content")
     elif content is None:
         if not any(message.get(key) is not None for key in _CALL_KEYS) and "content" not in message:
-            raise InvalidInput(f"{place}.content is missing; give text, a list of parts, or null with tool calls")
+            raise InvalidInput(
+                f"{place}.content is missing; give text, a list of parts, or null with tool calls"
+            )
         text = ""
     elif isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
-        text = "\n".join(_part(part, f"{place}.content[{index}]") for index, part in enumerate(content)).strip("\n")
+        text = "\n".join(
+            _part(part, f"{place}.content[{index}]") for index, part in enumerate(content)
+        ).strip("\n")
     else:
-        raise InvalidInput(f"{place}.content: expected text, a list of parts or null, got {type(content).__name__}")
+        raise InvalidInput(
+            f"{place}.content: expected text, a list of parts or null, got {type(content).__name__}"
+        )
     title = message.get("title")
     if title is not None:
         text = f"{check_text(title, f'{place}.title')}\n{text}"

@@ -11,6 +11,7 @@ from engram.engine.compile import compile_changes
 from engram.engine.core import Core
 from engram.engine.performer import Performer
 from engram.engine.results import Item
+from engram.kernel.changes import Changes
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import Conflict, EngramError, ModelUnavailable
 from engram.kernel.protocols import Batch, Close, EndJob, Job, Lease, Mark, Op, PutJob, Require, Select
@@ -28,7 +29,7 @@ _POLICY_JOBS = ("write", "rebuild")
 
 @dataclass
 class Outcome:
-    """What running a job came to: items for a receipt, its change set, model usage; `left` says it is still owed."""
+    """What running a job came to, for a receipt; `left` says that it is still owed."""
 
     items: list[Item] = field(default_factory=list)
     change_set: int | None = None
@@ -51,7 +52,9 @@ async def run_lane(core: Core, lane: Scope, until: str | None = None) -> dict[st
         outcome = await run_job(core, job)
         if outcome is None:
             if time.monotonic() > deadline:
-                outcomes[job.id] = Outcome([Item("pending", None, reason="another process holds the lane")], left=True)
+                outcomes[job.id] = Outcome(
+                    [Item("pending", None, reason="another process holds the lane")], left=True
+                )
             await Task.of(time.sleep, 0.02)
             continue
         outcomes[job.id] = outcome
@@ -64,7 +67,7 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
     try:
         await Task.of(core.store.commit, Batch((Lease(job.id, core.owner, core.now(), core.now() + LEASE),)))
     except Conflict:
-        gone = not await Task.of(lambda: core.store.jobs(ids=[job.id]))
+        gone = not await Task.of(_held, core, job.id)
         return Outcome() if gone else None
     finished = False
     try:
@@ -78,6 +81,10 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
     finally:
         if not finished:
             _release(core, job.id, None)
+
+
+def _held(core: Core, id: str) -> list[Job]:
+    return core.store.jobs(ids=[id])
 
 
 def _next_job(core: Core, lane: Scope, done: frozenset[str]) -> Job | None:
@@ -97,7 +104,7 @@ async def _policy_job(core: Core, job: Job) -> Outcome:
             return await _attempt(core, job)
         except Conflict as conflict:
             error = conflict
-            current = await Task.of(lambda: core.store.jobs(ids=[job.id]))
+            current = await Task.of(_held, core, job.id)
             if not current or current[0].owner != core.owner:
                 return Outcome([Item("failed", None, reason=f"the job was taken over or erased: {conflict}")])
             job = current[0]
@@ -108,7 +115,12 @@ async def _attempt(core: Core, job: Job) -> Outcome:
     """Run the policy over the job's episodes and commit its changes together with the job's end."""
     episodes: list[Record] = await Task.of(_episodes, core, job)
     performer = Performer(
-        core, core.policy, job.scope, core.present, job=job.id, hidden=frozenset(record.id for record in episodes)
+        core,
+        core.policy,
+        job.scope,
+        core.present,
+        job=job.id,
+        hidden=frozenset(record.id for record in episodes),
     )
     performer.journal.update(job.journal)
     performer.reads.update(record.id for record in episodes)
@@ -128,10 +140,15 @@ def _episodes(core: Core, job: Job) -> list[Record]:
 
 
 def _commit(
-    core: Core, job: Job, performer: Performer, changes: Sequence[object], episodes: Sequence[Record]
+    core: Core, job: Job, performer: Performer, changes: Changes, episodes: Sequence[Record]
 ) -> tuple[list[Item], int | None]:
     compiled = compile_changes(
-        core, core.policy, job.scope, changes, job.id, frozenset(performer.reads)  # type: ignore[arg-type]
+        core,
+        core.policy,
+        job.scope,
+        changes,
+        job.id,
+        frozenset(performer.reads),
     )
     ops: list[Op] = [Require(tuple((record.id, record.version) for record in episodes))]
     if job.kind == "rebuild":

@@ -126,7 +126,9 @@ class AsOf:
     def records(self, ids: Sequence[str]) -> list[Record]:
         """The versions of that time, in the order asked."""
         versions = self._store.select(Select(ids=tuple(ids), history=True))
-        return _pick(self._store, ids, [item for item in versions if self._known in item.known], self._clock())
+        return _pick(
+            self._store, ids, [item for item in versions if self._known in item.known], self._clock()
+        )
 
     def page(self, scope: Scope, after: int, limit: int) -> tuple[list[Record], int | None]:
         """The versions of that time by arrival."""

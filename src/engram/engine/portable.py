@@ -1,4 +1,4 @@
-"""Export to JSON Lines and back: ids kept, importing twice adds nothing, a round trip gives the same answers."""
+"""Export to JSON Lines and back: ids kept, twice adds nothing, a round trip gives the same answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOCAL = ("arrival", "opened", "closed", "version")
 
 
 def export(core: Core, path: str | Path, scope: Scope | None) -> int:
-    """Write records (with their versions), edges and states of `scope`, or of everything; returns how many records.
+    """Write records with their versions, edges and states of `scope` or of all; returns how many.
 
     The file is complete or not there: it is written beside and renamed. Raises `InvalidInput` where the
     path cannot be written.
@@ -51,7 +51,11 @@ def _lines(core: Core, scope: Scope | None) -> Iterator[dict[str, Any]]:
         "analyser": info.get("analyser"),
         "embedder": info.get("embedder"),
     }
-    tenants = [scope] if scope else [Scope(name) for name in sorted({found.tenant for found, _ in core.store.scopes()})]
+    tenants = (
+        [scope]
+        if scope
+        else [Scope(name) for name in sorted({found.tenant for found, _ in core.store.scopes()})]
+    )
     for pattern in tenants:
         after = 0
         while True:
@@ -105,7 +109,9 @@ def import_(core: Core, path: str | Path, ids: Mapping[str, str]) -> Receipt:
     waiting: list[Mapping[str, Any]] = []
     for line in _read(Path(path)):
         if within is not None and not within.covers(Scope.of(**line.get("scope", {}))):
-            raise Forbidden(f"{line['line']}: this memory is bound to {dict(ids)}; the line belongs elsewhere")
+            raise Forbidden(
+                f"{line['line']}: this memory is bound to {dict(ids)}; the line belongs elsewhere"
+            )
         waiting.append(line)
         if len(waiting) >= _PAGE:
             change_set = _take(core, waiting, items) or change_set

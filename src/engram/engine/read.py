@@ -56,7 +56,9 @@ async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
         hits = [
             hit
             for hit in recall.hits
-            if hit.score >= request.min_score and (keep is None or keep(hit.record)) and lens.shows(hit.record)
+            if hit.score >= request.min_score
+            and (keep is None or keep(hit.record))
+            and lens.shows(hit.record)
         ]
         if len(hits) >= query.k or len(recall.hits) < query.depth:
             return hits[: query.k]
@@ -73,7 +75,7 @@ async def context(
     return packed
 
 
-def get(core: Core, lens: Lens, id: str, scope: Scope) -> Record:
+def get(_core: Core, lens: Lens, id: str, scope: Scope) -> Record:
     """One record; raises `NotFound`, also where it exists in another scope."""
     found = lens.records([id_text(id)])
     if not found or not scope.covers(found[0].scope):
@@ -117,11 +119,15 @@ def get_all(core: Core, lens: Lens, request: ListRequest) -> Page:
 def history(core: Core, id: str, scope: Scope, known: datetime | None = None) -> list[Record]:
     """Every version of a record, of those known by `known` if given, oldest first; raises `NotFound`."""
     if is_view(id_text(id)):
-        raise InvalidInput(f"{id!r} is a view over turns and has no versions; ask for the turns in its sources")
+        raise InvalidInput(
+            f"{id!r} is a view over turns and has no versions; ask for the turns in its sources"
+        )
     versions = core.store.select(Select(ids=(id,), history=True))
     if not versions or not scope.covers(versions[-1].scope) or expired(versions[-1], core.now()):
         raise NotFound(f"there is no record {id!r} in this scope")
-    return [item for item in versions if known is None or item.known.start is None or item.known.start <= known]
+    return [
+        item for item in versions if known is None or item.known.start is None or item.known.start <= known
+    ]
 
 
 def _listed(core: Core, record: Record) -> bool:
@@ -156,7 +162,7 @@ def _at(value: object) -> datetime | None:
 def _require_scope(call: str, scope: Scope, everyone: bool) -> None:
     if not scope.named and not everyone:
         raise Forbidden(
-            f"{call}: name user_id, agent_id or run_id; everyone=True asks over the whole tenant {scope.tenant!r}"
+            f"{call}: name user_id, agent_id or run_id, or everyone=True for all of tenant {scope.tenant!r}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Asking a chat model: replies are journaled as they come, checked, and asked for again once when malformed."""
+"""Asking a chat model: replies are journaled, checked, and asked for again once when malformed."""
 
 from __future__ import annotations
 
@@ -48,12 +48,14 @@ def ask(
             error = wrong
             prompt = f"{effect.prompt}\n\nYour last reply could not be used ({wrong}). Reply again."
     raise BadReply(
-        f"the model's reply is no {effect.reply.__name__}: {error}", prompt=effect.prompt, reply=str(journal[place])
+        f"the model's reply is no {effect.reply.__name__}: {error}",
+        prompt=effect.prompt,
+        reply=str(journal[place]),
     ) from error
 
 
 def parse(reply: str, wanted: type[Any]) -> Any:
-    """`reply` as text, a JSON list or mapping, or a dataclass made from a mapping; `ValueError` if it is not."""
+    """`reply` as text, JSON, or a dataclass made from a JSON object; `ValueError` if it is not."""
     if wanted is str:
         return reply
     value = json.loads(reply)
@@ -69,5 +71,5 @@ def parse(reply: str, wanted: type[Any]) -> Any:
         except TypeError as error:
             raise ValueError(str(error)) from error
     if not isinstance(value, wanted):
-        raise ValueError(f"expected {wanted.__name__}, got {type(value).__name__}")
+        raise ValueError(f"expected {wanted.__name__}, got {type(value).__name__}")  # noqa: TRY004 - a bad reply
     return value

@@ -69,7 +69,9 @@ def _go_stale(core: Core, source: Record) -> tuple[list[Op], list[Item]]:
             items.append(Item("superseded", record.id, reason="stale: its source was edited"))
             policies.add(record.made_by)
     for policy in sorted(policies):
-        job = Job("", "rebuild", source.scope.lane, now, policy=policy, records=(source.id,), reads=(source.id,))
+        job = Job(
+            "", "rebuild", source.scope.lane, now, policy=policy, records=(source.id,), reads=(source.id,)
+        )
         ops.append(PutJob(job))
     return ops, items
 
@@ -78,7 +80,9 @@ def forget(core: Core, ids: Sequence[str] | None, scope: Scope, everyone: bool, 
     """Erase records, or a whole scope, and all that stands on them; return when the bytes are gone."""
     if ids is None:
         if not scope.named and not everyone:
-            raise Forbidden("forget: name user_id, agent_id or run_id, or ids; everyone=True for the whole tenant")
+            raise Forbidden(
+                "forget: name user_id, agent_id or run_id, or ids; everyone=True for the whole tenant"
+            )
         wanted = _all_ids(core, scope)
     else:
         if not ids:
@@ -152,10 +156,14 @@ def _refuse_if_stood_on(core: Core, touched: Sequence[Record], number: int) -> N
             later.add(record.closed)
     ids = tuple(record.id for record in opened if record.version == 1)
     if ids:
-        later.update(item.opened for item in core.store.select(Select(derived_from=ids)) if item.opened != number)
+        later.update(
+            item.opened for item in core.store.select(Select(derived_from=ids)) if item.opened != number
+        )
     if later:
         names = ", ".join(str(item) for item in sorted(later))
-        raise Conflict(f"change set {number} cannot be taken back: later change sets stand on it: {names}; undo those")
+        raise Conflict(
+            f"change set {number} cannot be taken back: later change sets stand on it: {names}; undo those"
+        )
 
 
 def _reverse(core: Core, record: Record, number: int) -> tuple[Op | None, Item | None]:
@@ -164,7 +172,9 @@ def _reverse(core: Core, record: Record, number: int) -> tuple[Op | None, Item |
     if record.opened == number and record.version == 1:
         if record.closed == number:
             return None, None
-        return Close(record.id, record.version, now), Item("superseded", record.id, record.origin, "add taken back")
+        return Close(record.id, record.version, now), Item(
+            "superseded", record.id, record.origin, "add taken back"
+        )
     if record.opened == number:
         return None, None  # the version before it, which this change set closed, is what comes back
     latest = core.store.select(Select(ids=(record.id,), closed=True))[0]

@@ -13,11 +13,11 @@ from engram.engine.performer import Performer
 from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
 from engram.kernel.changes import Changes, Erase, Merge, Retire
+from engram.kernel.clock import micros
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import Conflict
 from engram.kernel.protocols import Batch, Select
 from engram.kernel.record import new_id
-from engram.kernel.clock import micros
 from engram.kernel.scope import Scope
 
 __all__ = ["scopes", "stats", "tend", "wait"]
@@ -26,7 +26,7 @@ MAX_RETIRED_SHARE = 0.5
 _SMALL_SCOPE = 10
 
 
-async def wait(core: Core, timeout: float | None) -> bool:
+async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - the face's own
     """Run or wait for pending jobs until none is left; False where some are parked, foreign or time is up."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -76,7 +76,8 @@ async def _tend_lane(core: Core, lane: Scope, items: list[Item]) -> str | None:
 def _check_share(core: Core, lane: Scope, changes: Changes) -> None:
     """Stop a step that would take away too much of a scope at once."""
     ends = sum(
-        len(change.others) if isinstance(change, Merge) else isinstance(change, Retire | Erase) for change in changes
+        len(change.others) if isinstance(change, Merge) else isinstance(change, Retire | Erase)
+        for change in changes
     )
     total = sum(count for _, count in core.store.scopes(lane))
     if total >= _SMALL_SCOPE and ends > MAX_RETIRED_SHARE * total:
@@ -103,7 +104,7 @@ def scopes(core: Core, tenant: str | None) -> list[dict[str, Any]]:
 
 
 def stats(core: Core, scope: Scope | None) -> dict[str, Any]:
-    """Counts and sizes: records by kind, scopes, jobs, bytes on disk and in the cache, who made the entries."""
+    """Counts and sizes: records, scopes, jobs, bytes on disk and in the cache, who made the entries."""
     info = dict(core.store.info())
     counted = core.store.scopes(scope)
     jobs = core.store.jobs(scope)

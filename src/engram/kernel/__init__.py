@@ -1,4 +1,4 @@
-"""The words that every other floor speaks: records, scopes, changes, effects, policies, drivers, protocols, errors.
+"""The words that every other floor speaks: records, scopes, changes, effects, drivers, protocols, errors.
 
 Standard library only.
 """

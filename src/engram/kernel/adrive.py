@@ -15,7 +15,7 @@ _CONCURRENCY = 8
 
 
 async def arun(program: Program[T], perform: Perform, *, concurrency: int = _CONCURRENCY) -> T:
-    """Run `program` on the running event loop; effects are performed in threads, at most `concurrency` at once.
+    """Run `program` on the running event loop; effects go to threads, at most `concurrency` at once.
 
     Cancelling it closes the program at the effect it waits for; a call that a thread has begun goes on
     to its end, but its result is dropped. Raises what the program raises.

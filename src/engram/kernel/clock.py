@@ -39,7 +39,7 @@ def parse_time(value: object, field: str = "time") -> tuple[datetime, bool]:
         if isinstance(value, datetime):
             moment = value
         elif isinstance(value, date):
-            moment = datetime(value.year, value.month, value.day)
+            moment = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the zone is assumed below
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             return EPOCH + timedelta(seconds=value), False
         elif isinstance(value, str):

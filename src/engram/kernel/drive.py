@@ -55,7 +55,7 @@ def replay(program: Program[T], script: Sequence[tuple[Effect[Any], Any]]) -> T:
     """
     left = list(script)
 
-    def perform(effect: Effect[Any], path: str) -> Any:
+    def perform(effect: Effect[Any], _path: str) -> Any:
         if not left:
             raise ReplayMismatch(f"the script is over, but the program asks for {effect!r}")
         expected, reply = left.pop(0)
@@ -164,6 +164,7 @@ def _outcome(child: Callable[[int], Any], index: int) -> tuple[Any, Exception | 
 
 
 def in_order(outcomes: Sequence[tuple[Any, BaseException | None]]) -> list[Any]:
+    """The values of (value, error) pairs; raises the first error."""
     for _, error in outcomes:
         if error is not None:
             raise error
@@ -171,6 +172,7 @@ def in_order(outcomes: Sequence[tuple[Any, BaseException | None]]) -> list[Any]:
 
 
 def as_program(item: Effect[Any] | Program[Any]) -> Program[Any]:
+    """An item of an `each` as a program; raises `TypeError` for what is none."""
     if isinstance(item, Effect):
         return _await_effect(item)
     if not isinstance(item, Coroutine):
@@ -183,6 +185,7 @@ async def _await_effect(effect: Effect[T]) -> T:
 
 
 def close_items(effect: Each[Any]) -> None:
+    """Close the coroutines of an `each` that never got to run."""
     for item in effect.items:
         if inspect.iscoroutine(item):
             item.close()

@@ -48,7 +48,7 @@ class NotFound(StoreError):
 
 
 class Conflict(StoreError):
-    """The store holds something that contradicts the call: another version, another content, a later change."""
+    """The store holds what contradicts the call: another version, other content, a later change."""
 
 
 class NeedsMigration(StoreError):

@@ -23,6 +23,7 @@ __all__ = [
     "Lease",
     "Mark",
     "Op",
+    "Position",
     "Put",
     "PutEdge",
     "PutInfo",
@@ -31,7 +32,6 @@ __all__ = [
     "Require",
     "Reranker",
     "Select",
-    "Position",
     "StateRow",
     "Store",
     "Supersede",
@@ -161,8 +161,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Expunge:
-    """Destroy records with all versions, entries, lineage rows, edges that touch them, and the jobs and
-    states whose `reads` name them."""
+    """Destroy records: versions, entries, lineage, edges that touch them, jobs and states that read them."""
 
     ids: tuple[str, ...]
 
@@ -376,7 +375,9 @@ class Store(Protocol):
         """States whose scope equals `scope`, or is covered by it where `policy` is `None`."""
         ...
 
-    def jobs(self, scope: Scope | None = None, kind: str | None = None, ids: Sequence[str] | None = None) -> list[Job]:
+    def jobs(
+        self, scope: Scope | None = None, kind: str | None = None, ids: Sequence[str] | None = None
+    ) -> list[Job]:
         """Jobs, oldest first; `scope` is a pattern."""
         ...
 
@@ -385,7 +386,7 @@ class Store(Protocol):
         ...
 
     def info(self) -> Mapping[str, str]:
-        """Facts about the store: `format`, `tag`, `created`, `bytes`, `analyser`, `embedder`, `dimensions` …"""
+        """Facts about the store, such as `format`, `tag`, `created`, `bytes`, `analyser`, `embedder`."""
         ...
 
     def check(self) -> list[str]:

@@ -11,10 +11,32 @@ from typing import Any, Literal, get_args
 from engram.kernel.clock import parse_time
 from engram.kernel.scope import Scope
 
-__all__ = ["KINDS", "ROLES", "TEXT_MARK", "Edge", "Hit", "Interval", "Kind", "Record", "Role", "derived_id", "new_id"]
+__all__ = [
+    "KINDS",
+    "ROLES",
+    "TEXT_MARK",
+    "Edge",
+    "Hit",
+    "Interval",
+    "Kind",
+    "Record",
+    "Role",
+    "derived_id",
+    "new_id",
+]
 
 Kind = Literal[
-    "episode", "fact", "entity", "summary", "core", "procedure", "case", "lesson", "resource", "secret", "task"
+    "episode",
+    "fact",
+    "entity",
+    "summary",
+    "core",
+    "procedure",
+    "case",
+    "lesson",
+    "resource",
+    "secret",
+    "task",
 ]
 Role = Literal["user", "assistant", "system", "developer", "tool"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -51,8 +73,9 @@ class Record:
     `time` is when it was said; `valid` when it is true in the world; `known` when the system held it.
     `payload` is what it takes to give the original message back where text, role, name and origin alone
     do not: a mapping with the key `TEXT_MARK` stands for itself with the text as `content`, an empty
-    string for the bare text (so no text is held twice), a list of one for that item. `arrival` orders records that arrived in one store; `opened` and `closed` name the change sets
-    that opened and closed this version. `strength` and `trust` lie in [0, 1].
+    string for the bare text (so no text is held twice), a list of one for that item. `arrival` orders
+    what arrived in one store; `opened` and `closed` name the change sets that opened and closed this
+    version. `strength` and `trust` lie in [0, 1].
     """
 
     id: str
@@ -86,7 +109,10 @@ class Record:
         if isinstance(self.payload, str):
             return self.text
         if isinstance(self.payload, dict):
-            return {**{key: item for key, item in self.payload.items() if key != TEXT_MARK}, "content": self.text}
+            return {
+                **{key: item for key, item in self.payload.items() if key != TEXT_MARK},
+                "content": self.text,
+            }
         message: dict[str, Any] = {"role": self.role, "content": self.text}
         if self.name is not None:
             message["name"] = self.name

@@ -80,7 +80,9 @@ def pack(hits: Sequence[Hit], budget: int, count: Callable[[str], int]) -> Conte
 
 
 def _render(chosen: Sequence[tuple[Hit, str]], count: Callable[[str], int]) -> Context:
-    ordered = sorted(chosen, key=lambda item: (item[0].record.time, item[0].record.arrival, item[0].record.id))
+    ordered = sorted(
+        chosen, key=lambda item: (item[0].record.time, item[0].record.arrival, item[0].record.id)
+    )
     lines, citations = [HEADER], []
     for number, (hit, body) in enumerate(ordered, 1):
         lines.append(f"[{number}] {body}")

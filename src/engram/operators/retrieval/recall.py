@@ -19,7 +19,11 @@ Explain = Callable[[int], Mapping[str, float]]
 
 
 async def best(
-    query: Query, columns: Columns, ranking: NDArray[Any], scores: NDArray[Any], explain: Explain | None = None
+    query: Query,
+    columns: Columns,
+    ranking: NDArray[Any],
+    scores: NDArray[Any],
+    explain: Explain | None = None,
 ) -> Recall:
     """The `query.depth` candidates highest in `ranking`, as hits with their calibrated `scores` in [0, 1].
 
