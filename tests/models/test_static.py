@@ -85,10 +85,10 @@ def test_glued_words_have_the_reference_tokens(
     assert same(reference, glue.join(words))
 
 
-def test_every_character_has_the_reference_tokens(reference: tokenizers.Tokenizer) -> None:
-    """Each between letters; of the large blocks with one character after the other, every 17th."""
-    codes = [code for code in range(0x20000) if not 0x3400 <= code <= 0xDFFF]
-    codes += [*range(0x3400, 0xD7B0, 17), *range(0x20000, 0x30000, 17)]
+def test_characters_of_all_scripts_have_the_reference_tokens(reference: tokenizers.Tokenizer) -> None:
+    """Each between letters; beyond the common scripts every third, of the large blocks every 17th."""
+    codes = [*range(0x3400), *range(0x3400, 0xD7B0, 17)]
+    codes += [*range(0xE000, 0x20000, 3), *range(0x20000, 0x30000, 17)]
     texts = [f"a{chr(code)}b" for code in codes]
     ours = [tokeniser().encode(text).tolist() for text in texts]
     theirs = [found.ids for found in reference.encode_batch(texts, add_special_tokens=False)]
@@ -103,8 +103,9 @@ def test_every_character_has_the_reference_tokens(reference: tokenizers.Tokenize
         "é" * 150_000 + "!" + "ab" * 70_000,
         "我们a" * 60_000,
         "a\u0301b," * 70_000,
+        "a" + "\u0301\u0323" * 60_000,
     ],
-    ids=["words", "one word", "two words", "Chinese", "accents"],
+    ids=["words", "one word", "two words", "Chinese", "accents", "piled accents"],
 )
 def test_texts_longer_than_a_slice_have_the_reference_tokens(
     reference: tokenizers.Tokenizer, text: str

@@ -130,6 +130,15 @@ def test_ten_megabytes_are_analysed(unit: str) -> None:
     assert len(words.hashes) <= 160
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "unit",
+    ["'s", "1,111", "1.", "aB", "_", "a''", "\u0915\u093f", "\u0301e'", "\u0301\u0323", "\u3099\u302a"],
+)
+def test_no_text_takes_quadratic_time(unit: str) -> None:
+    assert analyse("a" + unit * (500_000 // len(unit)) + "!").length > 0
+
+
 def test_threads_find_the_same() -> None:
     texts = [f"thread{n} naming {n * 7919} ünïque{n} walking" for n in range(2000)]
     expected = [words.hashes.tobytes() for words in analyse_many(texts)]

@@ -42,7 +42,7 @@ class OpenAIEmbedder:
     several threads.
     """
 
-    local: Final = False
+    local: bool = False
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class OpenAIEmbedder:
             raise ConfigError(f"base_url is {base_url!r}: it may be like http://localhost:11434/v1")
         if min(batch, longest, 1 if dimensions is None else dimensions) < 1 or min(timeout, retries + 1) <= 0:
             raise ConfigError("batch, longest, dimensions and timeout of the OpenAI embedder are above 0")
-        self.name: Final = f"openai:{model}" + (f"/{dimensions}" if dimensions else "")
+        self.name: str = f"openai:{model}" + (f"/{dimensions}" if dimensions else "")
         self._model, self._batch, self._longest = model, batch, longest
         self._retries, self._patience, self._sleep = retries, patience, sleep
         self._asked, self._known = dimensions, dimensions or _PUBLISHED.get(model)

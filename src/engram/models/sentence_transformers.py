@@ -24,7 +24,7 @@ class SentenceTransformerEmbedder:
     the same for the same machine and library, not byte for byte on others.
     """
 
-    local: Final = True
+    local: bool = True
 
     def __init__(self, path_or_name: str, *, device: str | None = None, batch: int = 64) -> None:
         try:
@@ -43,8 +43,8 @@ class SentenceTransformerEmbedder:
             raise ConfigError(
                 f"{path_or_name!r} gives no sentence vectors: name a sentence-transformers model"
             )
-        self.name: Final = f"sentence-transformers:{_identity(path_or_name)}"
-        self.dimensions: Final = int(width)
+        self.name: str = f"sentence-transformers:{_identity(path_or_name)}"
+        self.dimensions: int = int(width)
         self._batch = batch
         self._lock = Lock()
 

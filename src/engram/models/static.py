@@ -43,9 +43,9 @@ class StaticEmbedder:
     platform or the order of addition. Safe to use from several threads.
     """
 
-    name: Final = NAME
-    dimensions: Final = 256
-    local: Final = True
+    name: str = NAME
+    dimensions: int = 256
+    local: bool = True
 
     def __init__(self) -> None:
         self._tokens = tokeniser()

@@ -21,6 +21,7 @@ _LONGEST_WORD = 100  # as in BERT: longer ones are unknown
 _MEMO_ENTRIES = 50_000  # about 12 MB
 _MEMO_CHARS = 64
 _SLICE = 1 << 16
+_CALM, _MARKS = 256, 30
 
 
 class _Memo(dict[str, bytes]):
@@ -57,6 +58,19 @@ def _membership(spans: Sequence[Sequence[int]]) -> Callable[[int], bool]:
     """Whether a code point lies in one of the closed, ascending ranges."""
     edges = [edge for first, last in spans for edge in (first, last + 1)]
     return lambda code: bisect_right(edges, code) % 2 == 1
+
+
+def _stream_safe(chunk: str) -> str:
+    """The chunk with at most 30 marks in a row (Unicode UAX #15-D4): sorting more takes quadratic time."""
+    if len(chunk) <= _CALM or not any(map(unicodedata.combining, chunk)):
+        return chunk
+    kept: list[str] = []
+    run = 0
+    for char in chunk:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run <= _MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 class WordPiece:
@@ -162,7 +176,8 @@ class WordPiece:
             if not chunk.isprintable():
                 chunk = chunk.translate(_ASCII_CONTROL)
             return _ASCII_WORDS.findall(chunk), chunk[:1].isalnum(), chunk[-1:].isalnum()
-        folded = unicodedata.normalize("NFD", chunk.translate(self._drop)).translate(self._fold)
+        kept = _stream_safe(chunk.translate(self._drop))
+        folded = unicodedata.normalize("NFD", kept).translate(self._fold)
         return folded.split(), not folded[:1].isspace(), not folded[-1:].isspace()
 
     def _pieces(self, word: str) -> list[int]:

@@ -60,6 +60,7 @@ _SPACES = dict.fromkeys("\u00a9\u00ae\u2122\u200b\u0964\u0965", " ")
 _REPLACED = str.maketrans(_LIGATURES | _BARRED | _APOSTROPHES | _SPACES) | dict.fromkeys(_DROPPED)
 
 _SLICE = 1 << 16
+_CALM, _MARKS = 256, 30
 _MEMO_ENTRIES = 50_000  # about 10 MB
 _MEMO_CHARS = 64
 
@@ -152,13 +153,26 @@ def _terms(chunk: str) -> Iterator[str]:
             for word in _ASCII.findall(part):
                 yield from _spread(word)
             continue
-        part = unicodedata.normalize("NFKD", part.translate(_REPLACED))
+        part = unicodedata.normalize("NFKD", _stream_safe(part.translate(_REPLACED)))
         part = unicodedata.normalize("NFKC", _ACCENTS.sub("", part))
         for word in _UNICODE.findall(part):
             if _IS_UNSPACED.match(word):
                 yield from _pairs(word)
             else:
                 yield from _spread(word)
+
+
+def _stream_safe(chunk: str) -> str:
+    """The chunk with at most 30 marks in a row (Unicode UAX #15-D4): sorting more takes quadratic time."""
+    if len(chunk) <= _CALM or not any(map(unicodedata.combining, chunk)):
+        return chunk
+    kept: list[str] = []
+    run = 0
+    for char in chunk:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run <= _MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def _pairs(run: str) -> Sequence[str]:
@@ -180,7 +194,9 @@ def _spread(word: str) -> Iterator[str]:
             yield from whole.split(".")
         return
     if "'" in word:
-        word = _ELISION.sub("", _SUFFIX.sub("", word.casefold())).replace("'", "")
+        if len(word) <= _MEMO_CHARS:  # searching for a suffix takes quadratic time
+            word = _ELISION.sub("", _SUFFIX.sub("", word.casefold()))
+        word = word.replace("'", "")
     yield _stem(word)
     if "_" in word:
         for part in filter(None, word.split("_")):
