@@ -1,0 +1,153 @@
+"""What a store must do with edges, states, jobs and facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from engram.kernel.errors import InvalidInput
+from engram.kernel.protocols import (
+    Batch,
+    CloseEdge,
+    EndJob,
+    Job,
+    Lease,
+    Put,
+    PutEdge,
+    PutInfo,
+    PutJob,
+    PutState,
+    StateRow,
+    Store,
+)
+from engram.kernel.record import Edge, Interval
+from engram.kernel.scope import Scope
+from engram.testing.builders import ANA, START, a_record, day
+from engram.testing.contract_records import BEN, put_one, refused
+
+__all__ = ["WorkContract"]
+
+HOUR = timedelta(hours=1)
+
+
+class WorkContract:
+    """Edges, states, jobs and facts."""
+
+    def test_edges(self, store: Store) -> None:
+        """They come back whole, by record or by scope, and end."""
+        a, b, c = (put_one(store, a_record(text)).id for text in "abc")
+        edge = Edge("e1", a, b, "knows", ANA, Interval(START), Interval(START), 0.5, (c,), "m:1", {"x": [1]})
+        done = store.commit(Batch((PutEdge(edge), PutEdge(replace(edge, id="e2", source=c)))))
+        assert store.edges(ANA, [a]) == [replace(edge, opened=done.change_set)]
+        assert [found.id for found in store.edges(Scope(), [b])] == ["e1", "e2"]
+        assert store.edges(BEN) == []
+        ended = store.commit(Batch((CloseEdge("e1", day(1)),)))
+        assert [found.id for found in store.edges(ANA)] == ["e2"]
+        closed = store.edges(ANA, [a], history=True)[0]
+        assert (closed.known.end, closed.closed) == (day(1), ended.change_set)
+        assert "e1" in refused(store, CloseEdge("e1", day(2)))
+        store.commit(Batch((PutEdge(replace(edge, weight=0.25)),)))
+        assert [found.weight for found in store.edges(ANA, [a])] == [0.25]
+
+    def test_states(self, store: Store) -> None:
+        """Each write names the version it replaces."""
+        row = StateRow("p", ANA, "x", {"n": [1]}, 1, ("r",))
+        store.commit(Batch((PutState(row), PutState(replace(row, scope=replace(ANA, run_id="r"))))))
+        assert store.states(ANA, "p", "x") == [row]
+        assert len(store.states(ANA)) == 2
+        assert store.states(ANA, "q") == []
+        assert "version 1" in refused(store, PutState(replace(row, version=3)))
+        refused(store, PutState(row))
+        store.commit(Batch((PutState(replace(row, value=None, version=2)),)))
+        assert store.states(ANA, "p", "x") == [replace(row, value=None, version=2)]
+
+    def test_a_job_comes_back_whole(self, store: Store) -> None:
+        """And is replaced by one with its id."""
+        job = Job(
+            "j",
+            "write",
+            ANA,
+            START,
+            "p",
+            ("a",),
+            "parked",
+            2,
+            "me",
+            day(1),
+            day(2),
+            "why",
+            {"0": {"x": 1}},
+            ("b",),
+        )
+        assert store.commit(Batch((PutJob(job),))).jobs == ("j",)
+        assert store.jobs() == [job]
+        store.commit(Batch((PutJob(replace(job, attempts=3)),)))
+        assert [found.attempts for found in store.jobs(ids=("j", "none"))] == [3]
+        assert store.jobs(BEN) == store.jobs(kind="embed") == []
+
+    def test_a_job_of_what_the_batch_put(self, store: Store) -> None:
+        """Duplicates are left out, and with nothing new there is no job."""
+        job = Job("", "write", ANA, START)
+        put = Put(a_record("tea", origin="m-1"))
+        done = store.commit(Batch((put, Put(a_record("more")), PutJob(job, fresh=True))))
+        assert [found.records for found in store.jobs()] == [done.ids]
+        assert store.jobs()[0].id == done.jobs[0]
+        assert store.commit(Batch((put, PutJob(job, fresh=True)))).jobs == ()
+        assert len(store.jobs()) == 1
+
+    def test_a_job_that_is_gone_is_not_put_back(self, store: Store) -> None:
+        """With `if_exists`, as a worker that lost its job does."""
+        job = Job("j", "write", ANA, START)
+        assert store.commit(Batch((PutJob(job, if_exists=True),))).jobs == ()
+        store.commit(Batch((PutJob(job),)))
+        assert store.commit(Batch((PutJob(job, if_exists=True),))).jobs == ("j",)
+
+    def test_one_write_job_of_a_lane_runs_at_a_time(self, store: Store) -> None:
+        """Until the lease is past or the job ends; other lanes and kinds do not wait."""
+        lane = Job("j1", "write", ANA, START)
+        others = (
+            replace(lane, id="j2", kind="rebuild", scope=replace(ANA, run_id="r")),
+            replace(lane, id="ben", scope=BEN),
+            replace(lane, id="embed", kind="embed"),
+            replace(lane, id="parked", status="parked", scope=BEN),
+        )
+        store.commit(Batch((PutJob(lane), *map(PutJob, others))))
+        store.commit(Batch((Lease("j1", "one", START, START + HOUR),)))
+        assert "j1" in refused(store, Lease("j2", "two", START, START + HOUR))
+        refused(store, Lease("j1", "two", START, START + HOUR))
+        refused(store, Lease("parked", "two", START, START + HOUR))
+        refused(store, Lease("gone", "two", START, START + HOUR))
+        for id in ("ben", "embed"):
+            store.commit(Batch((Lease(id, "two", START, START + HOUR),)))
+        store.commit(Batch((Lease("j1", "one", START, START + 2 * HOUR),)))
+        refused(store, Lease("j2", "two", START + HOUR, START + 3 * HOUR))
+        store.commit(Batch((Lease("j2", "two", START + 2 * HOUR, START + 3 * HOUR),)))
+        assert {job.id: job.owner for job in store.jobs(kind="rebuild")} == {"j2": "two"}
+
+    def test_ending_a_job(self, store: Store) -> None:
+        """Only its owner may, where an owner is named."""
+        store.commit(Batch((PutJob(Job("j", "write", ANA, START)), Lease("j", "one", START, START + HOUR))))
+        refused(store, EndJob("j", "two"))
+        store.commit(Batch((EndJob("j", "one"),)))
+        refused(store, EndJob("j", "one"))
+        assert store.commit(Batch((EndJob("j"),))).change_set == 0
+        assert store.jobs() == []
+
+    def test_jobs_come_oldest_first(self, store: Store) -> None:
+        """By creation, then id."""
+        jobs = [Job(id, "write", ANA, day(created)) for id, created in (("c", 1), ("b", 2), ("a", 1))]
+        store.commit(Batch(tuple(map(PutJob, jobs))))
+        assert [job.id for job in store.jobs()] == ["a", "c", "b"]
+
+    def test_facts_about_the_store(self, store: Store) -> None:
+        """They are set and removed; the store's own are not to be touched."""
+        store.commit(Batch((PutInfo("embedder", "x"), PutInfo("analyser", "1"))))
+        store.commit(Batch((PutInfo("embedder", "y"), PutInfo("analyser", None))))
+        facts = store.info()
+        assert facts["embedder"] == "y"
+        assert "analyser" not in facts
+        assert {"format", "tag", "created", "bytes"} <= facts.keys()
+        with pytest.raises(InvalidInput):
+            store.commit(Batch((PutInfo("tag", "1"),)))
