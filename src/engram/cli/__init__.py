@@ -1,0 +1,16 @@
+"""The command line. Nothing is loaded until `main` is called."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run `engram` with the process's arguments.
+
+    Exit codes: 0 done; 1 it could not be done, or `verify` found something wrong; 2 the command was not
+    understood; 130 interrupted.
+    """
+    from engram.cli.app import app
+
+    app()

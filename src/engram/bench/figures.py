@@ -1,0 +1,69 @@
+"""One measured figure, the floor it is held against, and the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Figure", "Unit"]
+
+Unit = Literal["ms", "/s", "MB"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A median in `unit`, at `n` records (0: without a store), and what it should be.
+
+    With a `floor` (in the same unit, of the same run) the target bounds measured / floor, else the
+    figure itself: from above by `most`, from below by `least`. Without either there is no target.
+    """
+
+    what: str
+    n: int
+    measured: float
+    unit: Unit
+    floor: float | None = None
+    most: float | None = None
+    least: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over floor."""
+        return None if not self.floor else self.measured / self.floor
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target stands; `None` without one."""
+        value = self.measured if self.floor is None else self.ratio
+        if value is None or (self.most is None and self.least is None):
+            return None
+        return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
+
+    @property
+    def goal(self) -> str:
+        """The target in words."""
+        bound = self.least if self.most is None else self.most
+        if bound is None:
+            return ""
+        sign = "≥" if self.most is None else "≤"
+        return f"{sign} {self.shown(bound)}" if self.floor is None else f"{sign} {bound:g}x"
+
+    def shown(self, value: float) -> str:
+        """A value in this figure's unit."""
+        if self.unit == "/s":
+            return f"{value:,.0f}/s"
+        return f"{value:,.0f} MB" if self.unit == "MB" else f"{value:,.{3 if value < 10 else 0}f} ms"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values, what is not there left out."""
+        line = {
+            "what": self.what,
+            "n": self.n,
+            "measured": round(self.measured, 4),
+            "unit": self.unit,
+            "floor": None if self.floor is None else round(self.floor, 4),
+            "ratio": None if self.ratio is None else round(self.ratio, 3),
+            "target": self.goal or None,
+            "met": self.met,
+        }
+        return {key: value for key, value in line.items() if value is not None}

@@ -1,0 +1,96 @@
+"""`engram bench`: recall on conversations with known evidence, and speed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engram.cli.group import DefaultGroup
+from engram.cli.options import Json, Paths, PolicyName
+
+__all__ = ["bench"]
+
+bench = typer.Typer(
+    cls=DefaultGroup,
+    no_args_is_help=True,
+    help="Measure recall (engram bench PATH…) or speed (engram bench speed).",
+    epilog="Example: [bold]engram bench conversations/ --policy rrf --k 5,10[/bold]",
+)
+
+
+def _numbers(text: str) -> list[int]:
+    """Whole numbers of at least 1, ascending."""
+    try:
+        numbers = sorted({int(part.replace("_", "")) for part in text.split(",")})
+    except ValueError:
+        raise typer.BadParameter(f"expected whole numbers such as 5,10,20, got {text!r}") from None
+    if numbers[0] < 1:
+        raise typer.BadParameter(f"expected numbers of at least 1, got {numbers[0]}")
+    return numbers
+
+
+@bench.command(epilog="Example: [bold]engram bench recall conversations/ --policy rrf --k 5,10[/bold]")
+def recall(
+    paths: Paths,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy", metavar="NAME", help="A memory method; may be given again. Default: fusion."
+        ),
+    ] = None,
+    k: Annotated[
+        str, typer.Option("--k", metavar="K,K…", help="Depths at which recall is taken.")
+    ] = "5,10,20,50",
+    json: Json = False,
+) -> None:
+    """Recall of the evidence turns, next to BM25, dense and their reciprocal-rank fusion. Meant by default.
+
+    Each conversation goes into a store of its own, a session an add; questions are asked at its last time.
+    """
+    from rich.console import Console
+
+    from engram.bench import load, report, run
+    from engram.cli.progress import progress
+
+    ks, policies = _numbers(k), run.chosen_policies(policy or [])
+    data = load.data_sets(paths)
+    console = Console()
+    with progress(sum(len(item.conversations) for item in data) * len(policies), "measuring") as step:
+        for item in data:
+            measured = []
+            for name in policies:
+                measured.append(run.evaluate(item, name, ks, step))
+                if json:
+                    print(report.json_line(measured[-1].to_dict()), flush=True)
+            if not json:
+                console.print(report.recall_table(measured), report.category_table(measured), sep="\n")
+
+
+@bench.command(epilog="Example: [bold]engram bench speed --n 1000,10000 --json[/bold]")
+def speed(
+    n: Annotated[
+        str, typer.Option("--n", metavar="N,N…", help="Sizes of store to measure.")
+    ] = "1000,10000,100000",
+    policy: PolicyName = None,
+    json: Json = False,
+) -> None:
+    """Adds, searches, first search and memory, against floors measured in the same run.
+
+    The floors are a bare SQLite insert-and-commit of the same rows, and a numpy dot product with top-k over
+    the same matrix, with one BLAS thread.
+    """
+    from rich.console import Console
+
+    from engram.bench import report
+    from engram.bench.speed import measure
+    from engram.cli.progress import status
+
+    found = []
+    with status() as say:
+        for figure in measure(_numbers(n), policy, say):
+            found.append(figure)
+            if json:
+                print(report.json_line(figure.to_dict()), flush=True)
+    if not json:
+        Console().print(report.speed_table(found))
