@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operators.retrieval.reference import Turn, columns, sessions
 
-from engram.kernel.errors import InvalidInput
+from engram.kernel.errors import InvalidInput, NeedsMigration
 from engram.kernel.protocols import Entry
 from engram.operators.retrieval.codec import encode
 from engram.operators.retrieval.index import ScopeIndex
 from engram.operators.retrieval.query import ask
+from operators.retrieval.reference import Turn, columns, sessions
 
 DIMENSIONS = 4
 MINUTE = 60 * 1_000_000
 WORDS = ["harbour", "kettle", "violin", "Ada", "the", "you", "garden?", "yesterday", "harbour harbour"]
-VECTORS = st.none() | st.tuples(*[st.integers(-3, 3).map(float)] * DIMENSIONS)
+VECTOR: st.SearchStrategy[tuple[float, ...]] = st.tuples(*[st.integers(-3, 3).map(float)] * DIMENSIONS)
+VECTORS = st.none() | VECTOR
 
 
 def entry(turn: Turn, sequence: int, version: int = 1, closed: int = 0, **rest: Any) -> Entry:
@@ -81,7 +82,9 @@ def check_columns(index: ScopeIndex, current: list[Turn], query: str, vector: tu
     assert np.isfinite(got.matrix).all()
     for name, wanted in columns(current, query, asked.astype(float)).items():
         expected = [wanted[id_] for id_ in ids]
-        np.testing.assert_allclose(got.signals[name], expected, atol=2e-2 if "dense" in name else 1e-4, err_msg=name)
+        np.testing.assert_allclose(
+            got.signals[name], expected, atol=2e-2 if "dense" in name else 1e-4, err_msg=name
+        )
 
 
 @settings(max_examples=60)
@@ -107,7 +110,7 @@ def test_every_column_follows_any_history(data: st.DataObject) -> None:
     current = list(world.current.values())
     assert len(index) == len(current)
     query = " ".join(data.draw(st.lists(st.sampled_from(WORDS), max_size=4)))
-    check_columns(index, current, query, data.draw(VECTORS.filter(bool)))
+    check_columns(index, current, query, data.draw(VECTOR))
 
 
 @given(st.lists(st.integers(0, 11), min_size=17, max_size=40), st.integers(1, 40))
@@ -204,10 +207,8 @@ def test_columns_stay_right_when_the_index_is_compacted_later() -> None:
     assert after.rows(range(150)) == [f"t{n}" for n in range(0, 1500, 10)]
     assert before.rows([0, 1]) == ["t0", "t1"]
     assert len(index._rows) == 150
-    check_columns(
-        index, [Turn(f"t{n}", n, n * MINUTE, "kettle", (1.0, float(n), 0.0, 0.0)) for n in range(0, 1500, 10)],
-        "kettle", (1.0, 1.0, 0.0, 0.0),
-    )  # fmt: skip
+    left = [Turn(f"t{n}", n, n * MINUTE, "kettle", (1.0, float(n), 0.0, 0.0)) for n in range(0, 1500, 10)]
+    check_columns(index, left, "kettle", (1.0, 1.0, 0.0, 0.0))
 
 
 def test_a_long_session_that_grows_and_shrinks() -> None:
@@ -235,3 +236,43 @@ def test_marks_reach_the_row_and_nothing_else() -> None:
     assert index.last == 9
     assert len(index._rows) == 1
     assert index._rows["strength"].tolist() == [0.25]
+
+
+def test_the_focus_of_a_query_is_its_rare_words() -> None:
+    index = ScopeIndex(DIMENSIONS)
+    index.apply(told("kettle", "kettle violin", "kettle", name="Ada"))
+    parts = [("kettle", np.array([2.0, 0, 0, 0])), ("violin", np.array([0, 1.0, 0, 0])), ("Ada", np.ones(4))]
+    index.apply([entry(Turn("x", 9, 9 * MINUTE, "garden", (0.0, 0.0, 0.0, 0.0), "run"), 99)])
+    got = scored(index, "kettle violin Ada", parts=parts)
+    vector = np.array([2 * np.log1p(1.5 / 3.5), np.log1p(3.5 / 1.5), 0, 0])
+    units = np.array([[1.0, n, 0, 0] / np.hypot(1, n) for n in range(3)] + [np.zeros(4)])
+    np.testing.assert_allclose(got.signals["focus_turn"], units @ vector / np.linalg.norm(vector), atol=2e-2)
+    plain = scored(index, "kettle violin Ada")
+    np.testing.assert_array_equal(plain.signals["focus_w3"], plain.signals["dense_w3"])
+
+
+def test_cues_of_the_query_open_signals() -> None:
+    index = ScopeIndex(DIMENSIONS)
+    index.apply([told("see you tomorrow")[0]._replace(role="assistant")])
+    open_, shut = scored(index, "when was it, and any tips?"), scored(index, "kettle")
+    for name in ("when", "advice"):
+        assert open_.signals[name].tolist() == [1.0]
+        assert shut.signals[name].tolist() == [0.0]
+    assert open_.context["assistant"] == open_.context["cue_when"] == 1.0
+    assert scored(index, "when?", level=2).signals["when"].tolist() == [1.0]
+
+
+def test_words_of_another_format_and_vectors_of_another_size_are_refused() -> None:
+    (one,) = told("kettle")
+    with pytest.raises(NeedsMigration, match="repair"):
+        ScopeIndex(DIMENSIONS).apply([one._replace(words=b"\x09" + one.words[1:])])
+    with pytest.raises(NeedsMigration, match="dimensions"):
+        ScopeIndex(DIMENSIONS + 1).apply([one])
+
+
+def test_without_an_embedder_only_words_count() -> None:
+    index = ScopeIndex(0)
+    index.apply([told("kettle")[0]._replace(vector=None)])
+    got = index.score(ask("kettle"), None, now=0)
+    assert got.signals["dense_w1"].tolist() == [0.0]
+    assert got.signals["bm25_turn"][0] > 0

@@ -16,13 +16,13 @@ from engram.operators.retrieval.figures import LENGTHS
 from engram.operators.retrieval.layout import TOKENS, Layout
 from engram.operators.retrieval.postings import Found
 
-__all__ = ["B", "K1", "Averages", "Lexicon", "rarity"]
+__all__ = ["K1", "Averages", "B", "Lexicon", "rarity"]
 
 K1 = 1.2
 B = 0.75
-NEAR = np.arange(-1, 2)
-FAR = np.arange(-3, 4)
-COMMON = 8
+NEAR = np.arange(-1, 2)[:, None]
+FAR = np.arange(-3, 4)[:, None]
+COMMON = 24
 AT_ONCE = 1 << 22
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -45,20 +45,20 @@ def rarity(often: Whole, of: int) -> Floats:
 class Lexicon:
     """BM25 of one query at one layout; each level is computed when first asked for.
 
-    `weights` has shape [terms]; `found.term` are places in it. Rows that are not in the layout are passed over.
+    `weights` has shape [terms]; `found.term` are places in it. Rows that are not in the layout
+    are passed over.
     """
 
     def __init__(self, layout: Layout, averages: Averages, found: Found, weights: Floats) -> None:
         self._layout, self._averages, self._weights = layout, averages, weights
         at = layout.position[found.row].astype(np.int64)
-        key = ((found.term * layout.size + at) << 8) + found.count
+        key = (found.term << 40) + (at << 8) + found.times
         if len(at) and at.min() < 0:
             key = key[at >= 0]
         if (key[1:] < key[:-1]).any():
             key.sort()
-        self._place = key >> 8
-        self._term = self._place // layout.size
-        self._at = self._place - self._term * layout.size
+        self._term = key >> 40
+        self._at = (key >> 8) & 0xFFFFFFFF
         self._count = (key & 0xFF).astype(np.float32)
         self._often = np.bincount(self._term, minlength=len(weights))
 
@@ -139,17 +139,16 @@ class Lexicon:
         if not len(at):
             return
         key = term * size + at
-        gap = np.diff(key, prepend=-size)[:, None]
+        gap = np.diff(key, prepend=-size)
         total = np.zeros((last - first) * size, np.float32)
         total[key] = count
         for level, reach in enumerate((NEAR, FAR)):
             for step in (-1, 1) if level == 0 else (-3, -2, 2, 3):
                 total[key + step] += count
-            places = key[:, None] + reach
-            own = self._living[at[:, None] + reach]
-            own &= reach > int(reach[-1]) - gap  # a position that two postings reach belongs to the first
-            place = places[own]
-            which = np.repeat(term, np.count_nonzero(own, axis=1))
+            own = self._living[at + reach]
+            own &= gap > int(reach[-1, 0]) - reach  # a position that two postings reach belongs to the first
+            place = (key + reach)[own]
+            which = np.broadcast_to(term, own.shape)[own]
             often = np.bincount(which, minlength=last - first)
             gain = self._weights[first:last] * rarity(often, self._averages.turns)
             position = place - which * size

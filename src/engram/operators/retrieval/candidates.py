@@ -15,19 +15,23 @@ from engram.operators.retrieval.rows import EPISODE, Rows
 __all__ = ["Candidates", "ScopeColumns", "choose"]
 
 TURN, WINDOW, SESSION = 0, 1, 2
+ALWAYS = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Positions, ascending, their rows and sessions; right while `since` <= now < `until` (microseconds).
+    """Positions, ascending, with their rows, sessions and codes of their speakers' names.
 
-    `fixed` keeps the columns that no query changes. At level 2 `first` holds, for each session, where its
-    turns begin in `at`.
+    They are right while `since` <= now < `until` (microseconds). `assistant` is the share of turns that an
+    assistant says. `fixed` keeps the columns that no query changes. At level 2 `first` holds, for each
+    session, where its turns begin in `at`.
     """
 
     at: NDArray[np.int64]
     row: NDArray[np.int64]
     session: NDArray[np.int64]
+    name: NDArray[np.int64]
+    assistant: float
     level: int
     since: int
     until: int
@@ -83,23 +87,27 @@ def choose(
     """
     at = np.flatnonzero(layout.row_at >= 0)
     row = layout.row_at[at].astype(np.int64)
-    ends = np.minimum(rows["valid_end"][row], rows["expires"][row])
-    since = int(ends[ends <= now].max(initial=np.iinfo(np.int64).min))
-    until = int(ends[ends > now].min(initial=np.iinfo(np.int64).max))
-    maker = rows["made_by"][row]
-    keep = (ends > now) & ((maker == 0) | (maker == (0 if made_by is None else rows.makers.get(made_by))))
-    if kinds:
-        keep &= np.isin(rows["kind"][row], [rows.kinds.get(kind) for kind in kinds])
-    if level:
-        keep &= rows["kind"][row] == EPISODE
-    at, row = at[keep], row[keep]
+    since, until = ALWAYS
+    if rows.hideable or kinds or level:
+        ends = np.minimum(rows["valid_end"][row], rows["expires"][row])
+        since = int(ends[ends <= now].max(initial=since))
+        until = int(ends[ends > now].min(initial=until))
+        maker = rows["made_by"][row]
+        keep = (ends > now) & ((maker == 0) | (maker == (0 if made_by is None else rows.makers.get(made_by))))
+        if kinds:
+            keep &= np.isin(rows["kind"][row], [rows.kinds.get(kind) for kind in kinds])
+        if level:
+            keep &= rows["kind"][row] == EPISODE
+        at, row = at[keep], row[keep]
     if level == WINDOW:
         first, last = window_bounds(layout, at)
         fresh = (np.diff(first, prepend=-1) != 0) | (np.diff(last, prepend=-1) != 0)
         at, row = at[fresh], row[fresh]
     session = layout.session_at[at].astype(np.int64)
     starts = np.flatnonzero(np.diff(session, prepend=-1)) if level == SESSION else None
-    return Candidates(at, row, session, level, since, until, starts)
+    name = rows["name"][row].astype(np.int64)
+    share = float((rows["role"][row] == rows.roles.get("assistant")).mean()) if len(row) else 0.0
+    return Candidates(at, row, session, name, share, level, since, until, starts)
 
 
 def window_bounds(layout: Layout, at: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:

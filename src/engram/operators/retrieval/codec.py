@@ -25,14 +25,17 @@ _HEAD = struct.Struct("<BBHI")
 
 
 class WordColumns(NamedTuple):
-    """The words of n texts, unpacked: `length` (tokens) and `flags` of shape [n]; parallel `text` (which of
-    the n), `hash` and `count`, one for each term of each text."""
+    """The words of n texts, unpacked.
+
+    `length` (tokens) and `flags` have shape [n]; `text` (which of the n), `hash` and `times` are parallel,
+    one for each term of each text.
+    """
 
     length: NDArray[np.uint32]
     flags: NDArray[np.uint16]
     text: NDArray[np.int64]
     hash: NDArray[np.uint32]
-    count: NDArray[np.uint8]
+    times: NDArray[np.uint8]
 
 
 def pack_words(words: Words, flags: int, near: NDArray[np.uint32] = NONE) -> bytes:
@@ -58,7 +61,9 @@ def unpack_words(blobs: Sequence[bytes]) -> WordColumns:
     empty = bytes([VERSION]) + bytes(size - 1)
     heads = np.frombuffer(b"".join([blob[:size] or empty for blob in blobs]), HEADER)
     if (heads["version"] != VERSION).any():
-        raise NeedsMigration("the words in this store are of another format: run `engram repair` to rebuild them")
+        raise NeedsMigration(
+            "the words in this store are of another format: run `engram repair` to rebuild them"
+        )
     terms = np.frombuffer(b"".join([blob[size:] for blob in blobs]), TERM)
     counts = [max(0, len(blob) - size) // TERM.itemsize for blob in blobs]
     text = np.repeat(np.arange(len(blobs)), counts)
@@ -71,7 +76,8 @@ def pack_vectors(vectors: NDArray[np.float32]) -> list[bytes]:
     scales = peaks / np.float32(127)
     codes = np.rint(vectors / np.where(peaks > 0, scales, 1)[:, None]).astype(np.int8)
     return [
-        scale.tobytes() + row.tobytes() if scale > 0 else b"" for scale, row in zip(scales, codes, strict=True)
+        scale.tobytes() + row.tobytes() if scale > 0 else b""
+        for scale, row in zip(scales, codes, strict=True)
     ]
 
 

@@ -61,7 +61,7 @@ class ScopeIndex:
         return sum(part.nbytes for part in parts)
 
     def apply(self, entries: Sequence[Entry]) -> None:
-        """Take over entries, by sequence: new records, new versions, closed ones, changed counters and vectors.
+        """Take over entries: new records, new versions, closed ones, changed counters and vectors.
 
         Entries that were applied before do nothing. Raises `NeedsMigration` for words of another format or
         vectors of other dimensions.
@@ -100,8 +100,9 @@ class ScopeIndex:
         """Columns over all candidates of a level (0 turns and derived records, 1 windows, 2 sessions).
 
         `vector` is the query's, [dimensions], or `None`; `now` in microseconds; `made_by` the policy whose
-        derived records may be seen; `signals` empty for all. With `parts`, the query's words and their vectors
-        (not normed), the vector is their sum weighted by how rare each word is in this scope. Raises `InvalidInput` for an unknown signal.
+        derived records may be seen; `signals` empty for all; `kinds` empty for all. `parts` are the
+        query's words and their vectors (not normed), for the `focus` signals; without, those equal `dense`.
+        Raises `InvalidInput` for an unknown signal.
         """
         names = tuple(signals) or tuple(SIGNALS)
         if unknown := [name for name in names if name not in SIGNALS]:
@@ -109,18 +110,21 @@ class ScopeIndex:
         averages = self._settle()
         candidates = self._choose(level, now, made_by, frozenset(kinds))
         reading = self._read(query)
-        if parts is not None:
-            direction = self._direction(reading, parts)
-            vector = vector if direction is None else direction
+        direction = None if parts is None else self._direction(parts)
         probe = Probe(
-            query, reading, vector, candidates,
+            query, reading, vector, direction, candidates,
             self._rows, self._layout, self._vectors, self._postings, averages,
         )  # fmt: skip
         matrix = np.empty((len(names), len(candidates)), np.float32)
         for number, name in enumerate(names):
             matrix[number] = column(name, probe)
         return ScopeColumns(
-            names, matrix, self._context(query, candidates), bounds(self._layout, candidates), self._rows.ids, level
+            names,
+            matrix,
+            self._context(query, candidates),
+            bounds(self._layout, candidates),
+            self._rows.ids,
+            level,
         )
 
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[int], list[tuple[int, Entry]]]:
@@ -148,7 +152,7 @@ class ScopeIndex:
         self._rows.append(entries, words)
         self._vectors.append(units)
         self._layout.extend(len(entries))
-        self._postings.add(words.text + first, words.hash, words.count)
+        self._postings.add(words.text + first, words.hash, words.times)
         for code, name in enumerate(self._rows.names):
             if code >= self._named:
                 for hashed in analyse(name or "").hashes.tolist():
@@ -233,8 +237,8 @@ class ScopeIndex:
             reading = self._readings[query.text] = read(query, self._speakers, len(self._rows.names))
         return reading
 
-    def _direction(self, reading: Reading, parts: Parts) -> NDArray[np.float32] | None:
-        """The query's vector from its words', each weighed by how rare it is here; names of speakers count nothing."""
+    def _direction(self, parts: Parts) -> NDArray[np.float32] | None:
+        """The query's vector from its words', weighed by how rare each is here, without speakers' names."""
         words = [(term(word), vector) for word, vector in parts]
         words = [(hashed, vector) for hashed, vector in words if hashed not in self._speakers]
         hashes = np.array([max(0, hashed) for hashed, _ in words], np.uint32)
@@ -247,14 +251,12 @@ class ScopeIndex:
         return total / np.float32(norm) if norm > 0 else None
 
     def _context(self, query: Query, candidates: Candidates) -> dict[str, float]:
-        """Figures of the scope and the query: `turns`, `sessions`, `tokens` a turn, `assistant` share, cues."""
+        """Figures of scope and query: `turns`, `sessions`, `tokens` a turn, `assistant` share, cues."""
         averages = self._settle()
-        role = self._rows["role"][candidates.row]
-        share = float((role == self._rows.roles.get("assistant")).mean()) if len(role) else 0.0
         return {
             "turns": float(averages.turns),
             "sessions": float(averages.sessions),
             "tokens": averages.windows[0],
-            "assistant": share,
-            **query.cues,
+            "assistant": candidates.assistant,
+            **{f"cue_{name}": value for name, value in query.cues.items()},
         }

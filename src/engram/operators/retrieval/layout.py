@@ -108,7 +108,14 @@ class Layout:
         first[1:] |= rows.gapped(stream[1:]) & (np.diff(time) > GAP)
         session = np.cumsum(first) - 1
         at = np.arange(len(order)) + GUARD * (session + 1)
-        before = (self.row_at, self.session_at, self.figures, self.sessions, self.weights, self.position[order])
+        before = (
+            self.row_at,
+            self.session_at,
+            self.figures,
+            self.sessions,
+            self.weights,
+            self.position[order],
+        )
         size = len(order) + GUARD * (int(first.sum()) + 1)
         self._places = Table(2, np.int32, size)
         self.row_at[:] = -1
@@ -135,7 +142,7 @@ class Layout:
         weights: Table,
         previous: NDArray[np.int32],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Take over the figures of positions with the same neighbours, and the weights of sessions of such."""
+        """Take over the figures of positions with the same neighbours, and sessions made of such."""
         same = previous >= 0
         for step in range(-GUARD, GUARD + 1) if same.any() else ():
             same &= row_at.take(previous + step, mode="clip") == self.row_at[at + step]

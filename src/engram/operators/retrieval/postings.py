@@ -15,15 +15,15 @@ ROW_MASK = (1 << ROW_BITS) - 1
 
 
 class Found(NamedTuple):
-    """Parallel: `term` (position in the query), `row` and `count` of each posting."""
+    """Parallel: `term` (position in the query), `row` and `times` (how often) of each posting."""
 
     term: NDArray[np.int64]
     row: NDArray[np.int64]
-    count: NDArray[np.int64]
+    times: NDArray[np.int64]
 
     def where(self, chosen: NDArray[np.bool_]) -> Found:
         """The chosen postings."""
-        return Found(self.term[chosen], self.row[chosen], self.count[chosen])
+        return Found(self.term[chosen], self.row[chosen], self.times[chosen])
 
 
 class Postings:
@@ -74,12 +74,14 @@ class Postings:
         """In how many rows each term stands; with `alive` (by row), in how many of those."""
         if alive is not None:
             found = self.find(hashes)
-            counted = found.term[alive[found.row] & (found.count > 0)]
+            counted = found.term[alive[found.row] & (found.times > 0)]
             return np.bincount(counted, minlength=len(hashes))
         low = hashes.astype(np.uint64) << np.uint64(32)
         often = np.zeros(len(hashes), np.int64)
         for run in self._runs:
-            often += np.searchsorted(run, low | np.uint64(0xFFFFFFFF), side="right") - np.searchsorted(run, low)
+            often += np.searchsorted(run, low | np.uint64(0xFFFFFFFF), side="right") - np.searchsorted(
+                run, low
+            )
         return often
 
     def renumber(self, new: NDArray[np.int64]) -> None:

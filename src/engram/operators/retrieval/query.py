@@ -58,8 +58,9 @@ def ask(text: str) -> Query:
 
 
 def read(query: Query, speakers: dict[int, list[int]], names: int) -> Reading:
-    """The query as a scope reads it whose `speakers` map a term to the codes (below `names`) of the names it is in.
+    """The query as a scope reads it.
 
+    `speakers` maps a term to the codes, below `names`, of the speakers' names that it is part of.
     Common words are left out, and so are speakers' names, as far as anything else is left.
     """
     named = np.zeros(names, bool)

@@ -20,7 +20,7 @@ EPISODE = 0
 T = TypeVar("T", bound=Hashable)
 WIDE = ("time", "arrival", "valid_end", "expires", "words", "vector")
 NARROW = ("stream", "kind", "role", "name", "made_by", "flags", "alive")
-REAL = ("length", "strength", "trust")
+REAL = ("length", "log_length", "strength", "trust")
 
 
 class Codes(Generic[T]):
@@ -50,7 +50,8 @@ class Rows:
     """One row for each record (and one for each that was replaced, until the index is compacted).
 
     `rows[name]` is a column, shape [n], open to writing: times in microseconds (`NEVER` for none), codes
-    of `kinds`, `roles`, `names` and `makers`, `stream` (see `stream_of`), hashes of the stored bytes.
+    of `kinds`, `roles`, `names` and `makers`, `stream` (see `_stream`), hashes of the stored bytes.
+    `hideable` says whether any row may ever be hidden (`choose`).
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,12 @@ class Rows:
         self.makers: Codes[str | None] = Codes(None)
         self._streams: Codes[tuple[str | None, str | None] | str] = Codes()
         self._gapped: list[bool] = []
-        self._tables = [Table(len(WIDE), np.int64), Table(len(NARROW), np.int32), Table(len(REAL), np.float32)]
+        self.hideable = False
+        self._tables = [
+            Table(len(WIDE), np.int64),
+            Table(len(NARROW), np.int32),
+            Table(len(REAL), np.float32),
+        ]
         self._place = {
             name: (table, row)
             for table, names in zip(self._tables, (WIDE, NARROW, REAL), strict=True)
@@ -93,16 +99,21 @@ class Rows:
         self["words"][first:] = [hash(entry.words) for entry in entries]
         self["stream"][first:] = self._streams.of(self._stream(entry) for entry in entries)
         self._gapped += [
-            isinstance(key, tuple) and key[1] is None for key in islice(self._streams, len(self._gapped), None)
+            isinstance(key, tuple) and key[1] is None
+            for key in islice(self._streams, len(self._gapped), None)
         ]
         self["kind"][first:] = self.kinds.of(entry.kind for entry in entries)
         self["alive"][first:] = 1
         self["length"][first:] = words.length
+        self["log_length"][first:] = np.log1p(words.length)
         self["flags"][first:] = words.flags
         self.update(np.arange(first, end), entries)
 
     def update(self, rows: NDArray[np.int64], entries: Sequence[Entry]) -> None:
         """Set what may change while text, time and run stay."""
+        self.hideable |= any(
+            e.valid_end is not None or e.expires is not None or e.made_by is not None for e in entries
+        )
         self["valid_end"][rows] = [NEVER if e.valid_end is None else e.valid_end for e in entries]
         self["expires"][rows] = [NEVER if e.expires is None else e.expires for e in entries]
         self["vector"][rows] = [hash(e.vector) for e in entries]
@@ -138,5 +149,5 @@ class Rows:
         self.row_of = {id_: row for row, id_ in enumerate(self.ids)}
 
     def _stream(self, entry: Entry) -> tuple[str | None, str | None] | str:
-        """What an entry's sessions are cut from: its agent's run, its agent's turns without a run, or itself."""
+        """What an entry's sessions are cut from: a run, an agent's turns without one, or itself."""
         return (entry.agent_id, entry.run_id) if entry.kind == "episode" else entry.id

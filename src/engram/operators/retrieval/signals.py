@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from engram.operators.retrieval import flags
 from engram.operators.retrieval.bm25 import Averages, Lexicon
 from engram.operators.retrieval.candidates import Candidates
-from engram.operators.retrieval.figures import NORMS
 from engram.operators.retrieval.growing import Vectors
-from engram.operators.retrieval.layout import INVERSE, START, Layout
+from engram.operators.retrieval.layout import START, Layout
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import Query, Reading
 from engram.operators.retrieval.rows import Rows
+from engram.operators.retrieval.semantic import Semantic
 
 __all__ = ["SIGNALS", "Probe", "column"]
 
@@ -37,6 +37,7 @@ class Probe:
     query: Query
     reading: Reading
     vector: Floats | None
+    direction: Floats | None
     candidates: Candidates
     rows: Rows
     layout: Layout
@@ -48,38 +49,21 @@ class Probe:
     def lexical(self) -> Lexicon:
         """BM25 at all levels."""
         found = self.postings.find(self.reading.terms)
-        if not found.count.all():
-            found = found.where(found.count > 0)
+        if not found.times.all():
+            found = found.where(found.times > 0)
         return Lexicon(self.layout, self.averages, found, self.reading.weights)
 
     @cached_property
-    def dots(self) -> Floats:
-        """By position: the turn's cosine with the query, 0 at blanks."""
-        by_row = np.zeros(len(self.rows) + 1, np.float32)
-        if self.vector is not None:
-            self.vectors.dot(self.vector, by_row[:-1])
-        return by_row[self.layout.row_at]  # -1 at a blank takes the zero at the end
+    def dense(self) -> Semantic:
+        """Cosines with the query's vector."""
+        return Semantic(self.layout, self.vectors, self.vector)
 
     @cached_property
-    def windows(self) -> tuple[Floats, Floats]:
-        """By position: the query's cosine with the summed vectors of 1 and of 3 turns on each side."""
-        dots = self.dots
-        total = dots.copy()
-        total[1:] += dots[:-1]
-        total[:-1] += dots[1:]
-        near = total * self.layout.figures[NORMS[0]]
-        for step in (2, 3):
-            total[step:] += dots[:-step]
-            total[:-step] += dots[step:]
-        total *= self.layout.figures[NORMS[1]]
-        return near, total
-
-    @cached_property
-    def sessions(self) -> Floats:
-        """By session: the query's cosine with the session's summed vectors."""
-        starts = self.layout.sessions[START]
-        sums = np.add.reduceat(self.dots, starts) if len(starts) else np.zeros(0, np.float32)
-        return sums * self.layout.weights[INVERSE]
+    def focus(self) -> Semantic:
+        """Cosines with the vector of the query's words, each weighed by how rare it is in this scope."""
+        if self.direction is None:
+            return self.dense
+        return Semantic(self.layout, self.vectors, self.direction)
 
     def at(self, by_position: Floats) -> Floats:
         """The candidates' part of an array by position."""
@@ -176,7 +160,7 @@ def pairs(probe: Probe) -> Floats:
     """log(1 + n / df) of the query's pairs of neighbouring words that stand in the turn, added up."""
     found = probe.postings.find(probe.reading.pairs)
     at = probe.layout.position[found.row]
-    found_pair = (found.count == 0) & (at >= 0)
+    found_pair = (found.times == 0) & (at >= 0)
     at, pair = at[found_pair], found.term[found_pair]
     often = np.bincount(pair, minlength=len(probe.reading.pairs))
     scores = np.zeros(probe.layout.size, np.float32)
@@ -187,31 +171,55 @@ def pairs(probe: Probe) -> Floats:
 @signal()
 def dense_turn(probe: Probe) -> Floats:
     """Cosine of the turn with the query."""
-    return probe.at(probe.dots)
+    return probe.at(probe.dense.turns)
 
 
 @signal()
 def dense_w1(probe: Probe) -> Floats:
-    """Cosine of the turn and its neighbours."""
-    return probe.at(probe.windows[0])
+    """Cosine of the turn and its neighbours with the query."""
+    return probe.at(probe.dense.windows[0])
 
 
 @signal()
 def dense_w3(probe: Probe) -> Floats:
-    """Cosine of the turn and three on each side."""
-    return probe.at(probe.windows[1])
+    """Cosine of the turn and three on each side with the query."""
+    return probe.at(probe.dense.windows[1])
 
 
 @signal()
 def dense_session(probe: Probe) -> Floats:
-    """Cosine of the turn's session."""
-    return probe.of(probe.sessions)
+    """Cosine of the turn's session with the query."""
+    return probe.of(probe.dense.sessions)
+
+
+@signal()
+def focus_turn(probe: Probe) -> Floats:
+    """Cosine of the turn with the query's rare words."""
+    return probe.at(probe.focus.turns)
+
+
+@signal()
+def focus_w1(probe: Probe) -> Floats:
+    """Cosine of the turn and its neighbours with the query's rare words."""
+    return probe.at(probe.focus.windows[0])
+
+
+@signal()
+def focus_w3(probe: Probe) -> Floats:
+    """Cosine of the turn and three on each side with the query's rare words."""
+    return probe.at(probe.focus.windows[1])
+
+
+@signal()
+def focus_session(probe: Probe) -> Floats:
+    """Cosine of the turn's session with the query's rare words."""
+    return probe.of(probe.focus.sessions)
 
 
 @signal()
 def named(probe: Probe) -> Floats:
     """Whether the query names who speaks."""
-    return probe.reading.named[probe.rows["name"][probe.candidates.row]].astype(np.float32)
+    return probe.reading.named.astype(np.float32)[probe.candidates.name]
 
 
 @signal(fixed=True)
@@ -231,7 +239,7 @@ def after_question(probe: Probe) -> Floats:
 @signal(fixed=True)
 def log_length(probe: Probe) -> Floats:
     """log(1 + tokens)."""
-    return np.log1p(probe.rows["length"][probe.candidates.row])
+    return probe.rows["log_length"][probe.candidates.row]
 
 
 @signal(fixed=True)
