@@ -12,12 +12,15 @@ __all__ = ["purge"]
 
 _SQL = queries("erase")
 _WAIT = 300  # milliseconds
+_LARGE = 256 * 1024 * 1024
 
 
 def purge(connection: sqlite3.Connection, path: Path) -> bool:
-    """Fold the log into the file and empty it, and remove copies; False where a reader prevents it.
+    """Rewrite the file, fold the log into it and empty the log; False where a reader prevents it.
 
-    Pages of the file itself hold nothing any more: every connection deletes with `secure_delete`.
+    `secure_delete` clears what is deleted where it lies. But SQLite also moves rows between pages, and
+    leaves copies of them in unused parts of a page (`rebuildPage` in its btree.c), so that only a rewrite
+    of the file is sure to leave none. Copies made by migrations are removed as well.
     """
     for copy in backups(path):
         copy.unlink(missing_ok=True)
@@ -27,9 +30,28 @@ def purge(connection: sqlite3.Connection, path: Path) -> bool:
     timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0]
     connection.execute(f"PRAGMA busy_timeout = {_WAIT}").fetchone()
     try:
-        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if not (_empty_log(connection) and _rewrite(connection, path) and _empty_log(connection)):
             return False
     finally:
         connection.execute(f"PRAGMA busy_timeout = {timeout}").fetchone()
     connection.execute(_SQL["purged"], (erasures,))
+    return True
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+
+def _rewrite(connection: sqlite3.Connection, path: Path) -> bool:
+    """Rewrite the file, through memory where it fits; False where another process holds it."""
+    large = path.stat().st_size > _LARGE
+    connection.execute(f"PRAGMA temp_store = {'FILE' if large else 'MEMORY'}")
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return False
+        raise
+    finally:
+        connection.execute("PRAGMA temp_store = MEMORY")
     return True

@@ -130,9 +130,9 @@ class SqliteStore:
         return self._database.read(problems)
 
     def purge(self) -> bool:
-        """Fold the log into the file and empty it, and remove copies; False where a reader prevents it.
+        """Rewrite the file and empty the log; False where a reader or writer of another process prevents it.
 
-        Waits at most a third of a second for readers and writers of other processes.
+        Waits for those at most a third of a second at each of three steps.
         """
         return self._database.bare(lambda link: purge(link, self.path))
 
