@@ -16,7 +16,17 @@ from engram.kernel.clock import Clock, from_micros, micros
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
-from engram.kernel.protocols import Batch, Embedder, Op, Put, PutInfo, Reranker, Store, Supersede
+from engram.kernel.protocols import (
+    Batch,
+    Embedder,
+    Op,
+    Put,
+    PutInfo,
+    Reranker,
+    Store,
+    Supersede,
+    WordEmbedder,
+)
 from engram.kernel.record import Record
 from engram.operators.analysis import ANALYSER
 from engram.operators.retrieval.codec import encode
@@ -25,6 +35,7 @@ from engram.operators.retrieval.index import ScopeIndex
 __all__ = ["Core", "Encoded", "with_entries"]
 
 Encoded = tuple[bytes, bytes | None]
+Asked = tuple[Any, Sequence[tuple[str, Any]] | None]
 T = TypeVar("T")
 _QUERY_MEMO = 256
 
@@ -47,7 +58,7 @@ class Core:
     def __post_init__(self) -> None:
         self.cache = IndexCache(self.store, self.new_index, self.cache_bytes)
         self.present = Present(self.store, self.cache, self.now)
-        self._vectors: OrderedDict[str, Any] = OrderedDict()
+        self._vectors: OrderedDict[str, Asked] = OrderedDict()
         self._lock = threading.Lock()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -82,19 +93,23 @@ class Core:
         vectors = self.embedder.embed(texts) if self.embedder.local or now else None
         return encode(texts, vectors)
 
-    def query_vector(self, text: str) -> Any:
-        """The embedded query, from a small memo: a float32 array of shape [dimensions]."""
+    def query_vector(self, text: str) -> Asked:
+        """The embedded query, float32 [dimensions], and its words' vectors where the embedder has them.
+
+        From a small memo.
+        """
         with self._lock:
             found = self._vectors.get(text)
             if found is not None:
                 self._vectors.move_to_end(text)
                 return found
-        vector = self.embedder.embed([text])[0]
+        parts = self.embedder.words(text) if isinstance(self.embedder, WordEmbedder) else None
+        made = (self.embedder.embed([text])[0], parts)
         with self._lock:
-            self._vectors[text] = vector
+            self._vectors[text] = made
             if len(self._vectors) > _QUERY_MEMO:
                 self._vectors.popitem(last=False)
-        return vector
+        return made
 
     def forget_memos(self) -> None:
         """Drop what is remembered of queries and indexes, after an erasure."""

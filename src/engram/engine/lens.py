@@ -11,7 +11,7 @@ from typing import Protocol
 from engram.engine import views
 from engram.engine.cache import IndexCache
 from engram.kernel.clock import Clock, micros
-from engram.kernel.protocols import Entry, Select, Store
+from engram.kernel.protocols import Entry, Position, Select, Store
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.index import ScopeIndex
@@ -101,7 +101,7 @@ class AsOf:
         self._valid = valid
         self._known = known or clock()
         self._lock = threading.RLock()
-        self._indexes: dict[Scope, tuple[int, int, ScopeIndex]] = {}
+        self._indexes: dict[Scope, tuple[Position, ScopeIndex]] = {}
 
     @property
     def moment(self) -> datetime:
@@ -119,9 +119,9 @@ class AsOf:
         with self._lock:
             position = self._store.sequence()
             kept = self._indexes.get(scope)
-            if kept is None or kept[:2] != position:
-                kept = self._indexes[scope] = (*position, self._build_index(scope))
-            yield kept[2]
+            if kept is None or kept[0] != position:
+                kept = self._indexes[scope] = (position, self._build_index(scope))
+            yield kept[1]
 
     def records(self, ids: Sequence[str]) -> list[Record]:
         """The versions of that time, in the order asked."""

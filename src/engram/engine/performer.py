@@ -72,7 +72,7 @@ class Performer:
                 raise TypeError(f"no handler for the effect {type(effect).__name__}")
 
     def _score(self, effect: fx.Score) -> fx.Columns:
-        vector = self.core.query_vector(effect.query)
+        vector, parts = self.core.query_vector(effect.query)
         with self.lens.index(self.scope) as index:
             return index.score(
                 ask_index(effect.query),
@@ -81,6 +81,7 @@ class Performer:
                 made_by=self.policy.made_by,
                 level=effect.level,
                 signals=effect.signals,
+                parts=parts,
             )
 
     def _read(self, ids: Sequence[str]) -> list[Record]:

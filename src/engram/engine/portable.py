@@ -12,7 +12,7 @@ from engram.engine.core import Core, with_entries
 from engram.engine.results import Item, Receipt
 from engram.kernel.errors import Forbidden, InvalidInput
 from engram.kernel.protocols import Batch, Close, Op, Put, PutEdge, PutState, Select, StateRow, Supersede
-from engram.kernel.record import Edge, Record
+from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 
 __all__ = ["FORMAT", "export", "import_"]
@@ -177,16 +177,15 @@ def _record_ops(plain: dict[str, Any], ops: list[Op]) -> Record:
     """Put the first version, then one supersession a later version, gaps in known time kept."""
     older = plain.pop("versions", [])
     versions = [Record.from_dict(fields) for fields in [*older, plain]]
-    first = versions[0]
-    ops.append(Put(first, keep=True))
-    for number, version in enumerate(versions[1:], 1):
-        before = versions[number - 1]
-        if before.known.end is not None and before.known.end != version.known.start:
-            ops.append(Close(first.id, number, before.known.end))
-        ops.append(Supersede(replace(version, known=replace(version.known, end=None)), number))
+    opened = [replace(version, known=Interval(version.known.start), closed=None) for version in versions]
+    ops.append(Put(opened[0], keep=True))
+    for number, version in enumerate(versions, 1):
+        if number > 1:
+            ops.append(Supersede(opened[number - 1], number - 1))
+        following = versions[number].known.start if number < len(versions) else None
+        if version.known.end is not None and version.known.end != following:
+            ops.append(Close(version.id, number, version.known.end))
     last = versions[-1]
-    if last.known.end is not None:
-        ops.append(Close(first.id, len(versions), last.known.end))
     return last
 
 

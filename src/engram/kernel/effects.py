@@ -50,10 +50,15 @@ class Effect(Generic[T]):
 class Columns(Protocol):
     """The signals of all candidates of one query: `signals[name]` is a float32 array of shape [n].
 
-    `rows` maps positions in those arrays to record ids. `context` holds figures of the scope and the
-    query that fusion adapts to (such as the share of assistant turns).
+    `matrix` has them as rows, shape [len(names), n], in the order of `names`. `rows` maps positions in
+    those arrays to record ids. `context` holds figures of the scope and the query that fusion adapts to
+    (such as the share of assistant turns).
     """
 
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def matrix(self) -> Any: ...
     @property
     def signals(self) -> Mapping[str, Any]: ...
     @property

@@ -1,6 +1,7 @@
 """The default embedder: a static token table, distilled from all-MiniLM-L6-v2. No torch, no download."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from math import sqrt
@@ -16,6 +17,7 @@ from engram.models.wordpiece import WordPiece
 __all__ = ["NAME", "StaticEmbedder", "tokeniser"]
 
 NAME: Final = "engram-static-minilm-256/1"
+_WORD = re.compile(r"\w+")
 _DATA = Path(__file__).parent / "data"
 _BLOCK = 1024  # tokens pooled at once: float32 holds their sum exactly, and the cache their rows
 _EXACT = 32768  # with more tokens, squares of the sum would not fit float64's 53 bits
@@ -68,6 +70,17 @@ class StaticEmbedder:
             else:
                 row[:] = self._long_sum(ids[ids != WordPiece.PAD])
         return _unit(sums)
+
+    def words(self, text: str) -> list[tuple[str, Rows]]:
+        """The words of a short text with the sums of their token vectors, float32 [256], not scaled.
+
+        So a caller can weigh words by how rare they are where it looks for them.
+        """
+        found = []
+        for word in _WORD.findall(text):
+            ids = np.frombuffer(self._tokens.padded(word), np.uint16)
+            found.append((word, self._table.take(ids, axis=0).astype(np.float32).sum(axis=0)))
+        return found
 
     def count(self, text: str) -> int:
         """How many tokens the text has, for prompt budgets; at least 1 unless it is blank."""

@@ -1,0 +1,224 @@
+"""What a store is asked to do: small frozen operations, joined in a batch that is committed as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from engram.kernel.record import Edge, Record
+from engram.kernel.scope import Scope
+
+__all__ = [
+    "Batch",
+    "Close",
+    "CloseEdge",
+    "EndJob",
+    "Expunge",
+    "Job",
+    "Lease",
+    "Mark",
+    "Op",
+    "Put",
+    "PutEdge",
+    "PutInfo",
+    "PutJob",
+    "PutState",
+    "Require",
+    "StateRow",
+    "Supersede",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Insert a new record (version 1) with its index entry.
+
+    An empty `record.id` asks the store for one (`new_id` of `record.known.start`, the new sequence and
+    the store's tag). `arrival`, `opened` and `closed` of the record are the store's to set, but `keep`
+    (imports) keeps what the record says, closed versions included.
+    """
+
+    record: Record
+    words: bytes = b""
+    vector: bytes | None = b""
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Make `record` the latest version of its id; the version before it keeps its content and closes.
+
+    `expected` is the version that must be the latest now (open or closed). The old version's known time
+    ends, if it was open, where the new one's starts. `record.version` is set by the store.
+    """
+
+    record: Record
+    expected: int
+    words: bytes = b""
+    vector: bytes | None = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the known time of the latest version, with no successor: the record is believed no more."""
+
+    id: str
+    expected: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Set what has no versions: counters, and a vector that came later. `None` keeps a field.
+
+    With `version` it applies only while that version is the latest; else it does nothing.
+    """
+
+    id: str
+    version: int | None = None
+    strength: float | None = None
+    trust: float | None = None
+    words: bytes | None = None
+    vector: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """Destroy records: versions, entries, lineage, edges that touch them, jobs and states that read them."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Require:
+    """Fail with `Conflict` unless every id exists; with a version, unless it is the latest and open."""
+
+    ids: tuple[tuple[str, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PutEdge:
+    """Insert an edge, or replace the one with its id."""
+
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True)
+class CloseEdge:
+    """End an edge's known time."""
+
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A policy's state in a scope. `reads` are the record ids that its program had read."""
+
+    policy: str
+    scope: Scope
+    name: str
+    value: Any
+    version: int
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PutState:
+    """Set a state; fails with `Conflict` unless its version is `row.version - 1` (0: absent)."""
+
+    row: StateRow
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that is owed. `kind` is `write`, `embed`, `rebuild` or `purge`; `scope` is its lane.
+
+    `status` is `pending` or `parked`; a job is running while `owner` is set and `until` is not past.
+    `journal` maps a place in the program to the model's reply. `reads` are record ids that it has read.
+    """
+
+    id: str
+    kind: str
+    scope: Scope
+    created: datetime
+    policy: str | None = None
+    records: tuple[str, ...] = ()
+    status: str = "pending"
+    attempts: int = 0
+    owner: str | None = None
+    until: datetime | None = None
+    not_before: datetime | None = None
+    error: str | None = None
+    journal: Mapping[str, Any] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PutJob:
+    """Insert a job or replace the one with its id.
+
+    An empty `job.id` asks the store for one, as with `Put`. An empty `job.records` with `fresh` set
+    means: the records that this batch put, duplicates left out; with none left the job is not stored.
+    `if_exists` makes it do nothing when the job is gone meanwhile.
+    """
+
+    job: Job
+    fresh: bool = False
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Take a pending job until `until`.
+
+    Fails with `Conflict` when the job is gone or parked, or when it or another `write` or `rebuild` job
+    of the same lane is leased to another owner past `now`.
+    """
+
+    id: str
+    owner: str
+    now: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """Remove a finished job. With `owner`, fails with `Conflict` unless the lease is still the owner's."""
+
+    id: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutInfo:
+    """Set a fact about the store itself, such as its embedder; `None` removes it."""
+
+    key: str
+    value: str | None
+
+
+Op = (
+    Put
+    | Supersede
+    | Close
+    | Mark
+    | Expunge
+    | Require
+    | PutEdge
+    | CloseEdge
+    | PutState
+    | PutJob
+    | Lease
+    | EndJob
+    | PutInfo
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Operations that are committed together, in order, or not at all."""
+
+    ops: tuple[Op, ...]

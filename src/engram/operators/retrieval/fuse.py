@@ -1,0 +1,95 @@
+"""Linear fusion of signals whose weights depend on the conversation and the query, and calibrated scores.
+
+A candidate's ranking score is `sum over signals s of w_s * x_s`, with `x_s` the signal, standardised over
+the query's candidates where `scale` is "z", and `w_s = sum over contexts c of weights[s, c] * c`: contexts
+are figures of the scope and the query: `bias` is 1, `assisted` goes from 0 (nobody is an assistant) to 1
+(half of the turns are an assistant's), others come with the columns. The weights are learned by `scripts/train_fusion.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engram.kernel.effects import Columns
+
+__all__ = ["Fused", "Fusion", "figures", "fuse", "shipped"]
+
+_DATA = Path(__file__).parent / "data" / "fusion.json"
+_FLAT = 1e-6
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Learned weights: `weights` has shape [len(signals), len(contexts)], float64.
+
+    `standardised` says by signal whether it is z-scored. `calibration` maps a feature of the best hits to
+    its weight in the logistic calibration of scores.
+    """
+
+    signals: tuple[str, ...]
+    standardised: NDArray[np.bool_]
+    contexts: tuple[str, ...]
+    weights: NDArray[np.float64]
+    calibration: Mapping[str, float]
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Fusion:
+        """The weights as `scripts/train_fusion.py` writes them."""
+        signals = value["signals"]
+        return cls(
+            tuple(signals),
+            np.array([signals[name]["scale"] == "z" for name in signals]),
+            tuple(value["contexts"]),
+            np.array([signals[name]["weights"] for name in signals], np.float64),
+            dict(value["calibration"]),
+        )
+
+
+@dataclass(frozen=True)
+class Fused:
+    """The outcome of a fusion: `scores` of shape [n], and what is needed to explain one of them."""
+
+    scores: NDArray[np.float32]
+    _names: tuple[str, ...]
+    _columns: NDArray[np.float32]
+    _slopes: NDArray[np.float64]
+    _means: NDArray[np.float64]
+
+    def explain(self, position: int) -> dict[str, float]:
+        """Each signal's share of the ranking score of a candidate, those without any left out."""
+        shares = self._slopes * (self._columns[:, position] - self._means)
+        return {name: float(share) for name, share in zip(self._names, shares, strict=True) if share}
+
+
+@cache
+def shipped() -> Fusion:
+    """The weights that ship with the package."""
+    return Fusion.from_dict(json.loads(_DATA.read_text(encoding="utf-8")))
+
+
+def figures(columns: Columns) -> dict[str, float]:
+    """What weights may depend on: the columns' own context, with `bias` and `assisted`."""
+    return {**columns.context, "bias": 1.0, "assisted": min(1.0, 2 * columns.context["assistant"])}
+
+
+def fuse(columns: Columns, fusion: Fusion) -> Fused:
+    """Ranking scores of all candidates; `columns` must have the fusion's signals, in its order."""
+    matrix: NDArray[np.float32] = columns.matrix
+    known = figures(columns)
+    context = np.array([known[name] for name in fusion.contexts])
+    slopes = fusion.weights @ context
+    means = np.where(fusion.standardised, matrix.mean(axis=1, dtype=np.float64), 0.0)
+    squares = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64) / max(1, matrix.shape[1])
+    spread = np.sqrt(np.maximum(squares - means**2, 0.0))
+    flat = fusion.standardised & (spread <= _FLAT * np.maximum(np.abs(means), 1e-3))
+    slopes = np.where(flat, 0.0, slopes / np.where(fusion.standardised & ~flat, spread, 1.0))
+    scores = slopes.astype(np.float32) @ matrix - np.float32(slopes @ means)
+    return Fused(scores, fusion.signals, matrix, slopes, means)
