@@ -87,6 +87,21 @@ def check_columns(index: ScopeIndex, current: list[Turn], query: str, vector: tu
         )
 
 
+def check_views(index: ScopeIndex, current: list[Turn]) -> None:
+    """Levels 1 and 2 are the episodes' windows and sessions, with the columns of their turns."""
+    turns_ = scored(index)
+    score = dict(zip(turns_.rows(range(len(turns_))), turns_.matrix.T, strict=True))
+    cut = [group for group in sessions(current) if group[0].kind == "episode"]
+    best = {f"s~{group[0].id}~{group[-1].id}": max(score[turn.id][0] for turn in group) for group in cut}
+    found = scored(index, level=2)
+    ids = found.rows(range(len(found)))
+    assert dict(zip(ids, found.matrix[0], strict=True)) == best
+    windows = scored(index, level=1)
+    ids = windows.rows(range(len(windows)))
+    spans = [group[max(0, at - 3) : at + 4] for group in cut for at in range(len(group))]
+    assert sorted(ids) == sorted({f"w~{span[0].id}~{span[-1].id}" for span in spans})
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_every_column_follows_any_history(data: st.DataObject) -> None:
@@ -111,6 +126,7 @@ def test_every_column_follows_any_history(data: st.DataObject) -> None:
     assert len(index) == len(current)
     query = " ".join(data.draw(st.lists(st.sampled_from(WORDS), max_size=4)))
     check_columns(index, current, query, data.draw(VECTOR))
+    check_views(index, current)
 
 
 @given(st.lists(st.integers(0, 11), min_size=17, max_size=40), st.integers(1, 40))
@@ -266,6 +282,9 @@ def test_words_of_another_format_and_vectors_of_another_size_are_refused() -> No
     (one,) = told("kettle")
     with pytest.raises(NeedsMigration, match="repair"):
         ScopeIndex(DIMENSIONS).apply([one._replace(words=b"\x09" + one.words[1:])])
+    for length in (3, len(one.words) - 2):
+        with pytest.raises(NeedsMigration, match="repair"):
+            ScopeIndex(DIMENSIONS).apply([one._replace(words=one.words[:length])])
     with pytest.raises(NeedsMigration, match="dimensions"):
         ScopeIndex(DIMENSIONS + 1).apply([one])
 

@@ -59,12 +59,16 @@ def unpack_words(blobs: Sequence[bytes]) -> WordColumns:
     """
     size = HEADER.itemsize
     empty = bytes([VERSION]) + bytes(size - 1)
-    heads = np.frombuffer(b"".join([blob[:size] or empty for blob in blobs]), HEADER)
-    if (heads["version"] != VERSION).any():
+    heads = np.frombuffer(
+        b"".join([blob[:size].ljust(size, b"\0") if blob else empty for blob in blobs]), HEADER
+    )
+    joined = b"".join([blob[size:] for blob in blobs])
+    broken = any(len(blob) < size or (len(blob) - size) % TERM.itemsize for blob in blobs if blob)
+    if broken or (heads["version"] != VERSION).any():
         raise NeedsMigration(
             "the words in this store are of another format: run `engram repair` to rebuild them"
         )
-    terms = np.frombuffer(b"".join([blob[size:] for blob in blobs]), TERM)
+    terms = np.frombuffer(joined, TERM)
     counts = [max(0, len(blob) - size) // TERM.itemsize for blob in blobs]
     text = np.repeat(np.arange(len(blobs)), counts)
     return WordColumns(heads["length"], heads["flags"], text, terms["hash"], terms["count"])

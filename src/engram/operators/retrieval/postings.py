@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engram.kernel.errors import StoreError
+
 __all__ = ["Found", "Postings"]
 
 RATIO = 32
@@ -42,9 +44,14 @@ class Postings:
         return sum(run.nbytes for run in self._runs)
 
     def add(self, rows: NDArray[np.int64], hashes: NDArray[np.uint32], counts: NDArray[np.uint8]) -> None:
-        """Add parallel postings. Rows must be below 2 ** 24."""
+        """Add parallel postings. Raises `StoreError` for a row of 2 ** 24 or more: the scope is too large."""
         if not len(rows):
             return
+        if int(rows.max()) > ROW_MASK:
+            raise StoreError(
+                f"a scope of more than {ROW_MASK:,} records cannot be searched at once: "
+                "name a user_id, agent_id or run_id"
+            )
         keys = hashes.astype(np.uint64) << np.uint64(32)
         keys |= rows.astype(np.uint64) << np.uint64(8)
         keys |= counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -26,4 +27,4 @@ def top(scores: NDArray[Any], k: int, ids: Callable[[Sequence[int]], list[str]])
     near = np.flatnonzero((values >= bound - EPSILON) & (values > -np.inf))
     rounded = np.round(values[near].astype(np.float64) / EPSILON)
     keyed = zip((-rounded).tolist(), ids(near.tolist()), near.tolist(), strict=True)
-    return [position for _, _, position in sorted(keyed)[:k]]
+    return [position for _, _, position in nsmallest(k, keyed)]
