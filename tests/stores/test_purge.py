@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_nothing_is_left_after_much_moving_about(store: SqliteStore, seed: int) 
         for _ in range(luck.randrange(1, 25)):
             marked = luck.random() < 0.4
             text = (CANARY if marked else "plain") * luck.choice((1, 3, 30, 300, 900))
-            fields = {"metadata": {"m": text}} if luck.random() < 0.3 else {}
+            fields: dict[str, Any] = {"metadata": {"m": text}} if luck.random() < 0.3 else {}
             origin = f"{text[:12]}-{luck.randrange(10**9)}" if luck.random() < 0.5 else None
             scope = Scope(user_id="ana", run_id=f"{text[:12]}-{round_ % 7}")
             ops.append(Put(a_record(text, origin=origin, scope=scope, **fields), text.encode()[:400]))

@@ -28,7 +28,8 @@ async def program() -> list[str]:
 def fates(seed: int, **options: Any) -> list[tuple[int, str, str]]:
     """What befalls forty questions and forty looks at the clock."""
     faulty = Faulty(perform, seed, **options)
-    for effect in [Ask("?", str), Now()] * 40:
+    effects: list[Effect[Any]] = [Ask("?", str), Now()]
+    for effect in effects * 40:
         try:
             faulty(effect, "0")
         except (Crash, ModelUnavailable, BadReply):

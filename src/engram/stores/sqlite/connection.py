@@ -26,13 +26,12 @@ T = TypeVar("T")
 def connect(path: Path, durability: str, timeout: float) -> sqlite3.Connection:
     """A connection with engram's settings; transactions are the caller's.
 
-    `secure_delete` overwrites what is deleted; temporary tables stay in memory, as files of their own
-    would escape an erasure.
+    The write-ahead log is the file's own setting, made by `migrate`. `secure_delete` overwrites what is
+    deleted; temporary tables stay in memory, as files of their own would escape an erasure.
     """
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA secure_delete = ON").fetchone()
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
         connection.execute("PRAGMA cache_size = -4096")
         connection.execute("PRAGMA temp_store = MEMORY")

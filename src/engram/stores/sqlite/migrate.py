@@ -46,7 +46,9 @@ def migrate(
     Raises `NeedsMigration` for a newer format and `ConfigError` for a database of something else.
     """
     latest = steps[-1].number
-    if _format(connection, path, latest) < latest:
+    number = _format(connection, path, latest)
+    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if number < latest:
         for step in steps:
             _apply(connection, path, step, latest, first)
     for copy in backups(path):

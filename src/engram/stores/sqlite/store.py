@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from engram.kernel.clock import Clock, utc_now
@@ -26,6 +27,7 @@ from engram.stores.sqlite.write import Transaction
 __all__ = ["SqliteStore", "open_sqlite"]
 
 _PREFIX = "sqlite:///"
+_SMALLEST = 512  # bytes of the smallest database
 _READ = queries("read")
 
 
@@ -148,7 +150,7 @@ def _make_file(path: Path) -> None:
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: the folder {path.parent} does not exist; make it, or give another path")
     if not path.exists():
-        try:
+        with suppress(FileExistsError):  # another process was faster
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except FileExistsError:
-            return  # another process was faster
+    elif 0 < path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty database
+        raise ConfigError(f"{path}: the file is not a database; give another path, or move the file away")

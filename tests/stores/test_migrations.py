@@ -1,0 +1,149 @@
+"""Numbered steps to the current format, a copy until they are done, a crash at any statement."""
+
+import multiprocessing
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engram.kernel.errors import StoreError
+from engram.kernel.protocols import Select
+from engram.stores.sqlite import Migration, SqliteStore
+from engram.stores.sqlite.migrate import backups, built_in
+from engram.testing.builders import a_record
+from engram.testing.contract_records import put_one
+
+NEXT = Migration(
+    2,
+    """
+    CREATE TABLE moods (mood TEXT);
+    INSERT INTO moods SELECT text FROM records;
+    DROP VIEW history;
+    CREATE VIEW history AS SELECT * FROM records UNION ALL SELECT * FROM versions;
+    """,
+)
+BROKEN = Migration(2, "CREATE TABLE moods (mood TEXT); INSERT INTO moods SELECT text FROM records; NONSENSE;")
+AFTER = Migration(3, "ALTER TABLE moods ADD COLUMN shade TEXT")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store of the built-in format with one record."""
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path)) as store:
+        put_one(store, a_record("tea"))
+    return path
+
+
+def moods(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as link:
+        return [row[0] for row in link.execute("SELECT mood FROM moods")]
+
+
+def test_steps_are_numbered_from_one_without_a_gap() -> None:
+    assert [step.number for step in built_in()] == list(range(1, len(built_in()) + 1))
+
+
+def test_a_new_step_is_applied_once_and_the_copy_removed(path: Path) -> None:
+    for _ in range(2):
+        with closing(SqliteStore(path, migrations=[*built_in(), NEXT, AFTER])) as store:
+            assert store.info()["format"] == "3"
+            assert [record.text for record in store.select(Select(history=True))] == ["tea"]
+    assert moods(path) == ["tea"]
+    assert backups(path) == []
+
+
+def test_a_new_store_takes_all_steps_and_needs_no_copy(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "new.db", migrations=[*built_in(), NEXT])) as store:
+        assert store.info()["format"] == "2"
+        assert put_one(store, a_record()).text == "tea"
+
+
+def test_a_step_that_fails_half_way_leaves_the_old_format_and_the_copy(path: Path) -> None:
+    with pytest.raises(StoreError, match="NONSENSE"):
+        SqliteStore(path, migrations=[*built_in(), BROKEN])
+    assert len(backups(path)) == 1
+    with closing(sqlite3.connect(backups(path)[0])) as link:
+        assert link.execute("SELECT text FROM records").fetchall() == [("tea",)]
+        assert link.execute("PRAGMA user_version").fetchone() == (1,)
+    with closing(SqliteStore(path)) as store:
+        assert store.info()["format"] == "1"
+        assert [record.text for record in store.select(Select())] == ["tea"]
+        assert store.check() == []
+
+
+def test_a_second_step_that_fails_leaves_the_first_done(path: Path) -> None:
+    broken = Migration(3, "NONSENSE")
+    with pytest.raises(StoreError):
+        SqliteStore(path, migrations=[*built_in(), NEXT, broken])
+    with closing(SqliteStore(path, migrations=[*built_in(), NEXT])) as store:
+        assert store.info()["format"] == "2"
+    assert moods(path) == ["tea"]
+
+
+KILLED = """if True:
+    import os, signal, sys
+    from pathlib import Path
+    from engram.stores.sqlite import Migration, SqliteStore
+    from engram.stores.sqlite import migrate
+    left = int(sys.argv[2])
+    whole = migrate.statements
+
+    def deadly(script):
+        global left
+        for statement in whole(script):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield statement
+
+    migrate.statements = deadly
+    SqliteStore(Path(sys.argv[1]), migrations=[*migrate.built_in(), Migration(2, sys.argv[3])])
+"""
+
+
+@pytest.mark.parametrize("statements", range(4))
+def test_a_kill_in_the_middle_of_a_step(path: Path, statements: int) -> None:
+    """Before any statement of the step: the old state is usable, and the step can be taken again."""
+    command = [sys.executable, "-c", KILLED, str(path), str(statements), NEXT.script]
+    assert subprocess.run(command, check=False).returncode == -9
+    with closing(SqliteStore(path)) as old:
+        assert old.info()["format"] == "1"
+        assert [record.text for record in old.select(Select())] == ["tea"]
+    with closing(SqliteStore(path, migrations=[*built_in(), NEXT])) as new:
+        assert new.info()["format"] == "2"
+    assert moods(path) == ["tea"]
+    assert backups(path) == []
+
+
+def test_a_kill_while_a_new_store_is_made(tmp_path: Path) -> None:
+    """The file is empty then, and becomes a store at the next opening."""
+    path = tmp_path / "new.db"
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path), "9", ""], check=False).returncode == -9
+    with closing(SqliteStore(path)) as store:
+        assert put_one(store, a_record()).text == "tea"
+        assert store.check() == []
+
+
+def _open(path: Path, start: "multiprocessing.synchronize.Event") -> None:
+    start.wait()
+    with closing(SqliteStore(path, migrations=[*built_in(), NEXT])) as store:
+        put_one(store, a_record("by one of many"))
+
+
+def test_many_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
+    """One makes it, the others wait and use it."""
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    workers = [context.Process(target=_open, args=(tmp_path / "new.db", start)) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    start.set()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 6
+    with closing(SqliteStore(tmp_path / "new.db", migrations=[*built_in(), NEXT])) as store:
+        assert len(store.select(Select())) == 6
