@@ -17,7 +17,9 @@ AT = datetime(2024, 6, 20, 15, 30, tzinfo=UTC)
 
 
 def days(text: str, at: datetime = AT) -> list[str]:
-    return [f"{from_micros(start):%Y-%m-%d} {from_micros(end):%Y-%m-%d}" for start, end in named_times(text, at)]
+    return [
+        f"{from_micros(start):%Y-%m-%d} {from_micros(end):%Y-%m-%d}" for start, end in named_times(text, at)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,8 @@ def test_an_expression_names_a_stretch(expression: str, stretch: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["May I ask?", "She may march", "What did Joan say?", "call 2024 people", "I fall in love", "second day"]
+    "text",
+    ["May I ask?", "She may march", "What did Joan say?", "call 2024 people", "I fall in love", "second day"],
 )
 def test_other_words_name_no_time(text: str) -> None:
     assert days(text) == []
@@ -74,4 +77,7 @@ def test_a_query_without_a_date_loads_nothing() -> None:
         "named_times('Where does Ana live?', d.datetime.now(d.UTC))\n"
         "print('dateparser' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )

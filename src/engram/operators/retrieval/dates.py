@@ -21,7 +21,9 @@ _MONTH = (
 )
 _FULL = r"(?:january|february|april|june|july|august|september|october|november|december)"
 _NUMBER = r"(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|a\s+couple\s+of|a\s+few)"
-_BEFORE = r"(?:in|on|of|by|last|this|during|since|until|till|before|after|from|around|early|late|mid|past|previous)"
+_BEFORE = (
+    r"(?:in|on|of|by|last|this|during|since|until|till|before|after|from|around|early|late|mid|past|previous)"
+)
 _YEAR = r"(?:19|20)\d\d"
 _SEASON = r"(?:spring|summer|autumn|fall|winter)"
 _EXPRESSION = re.compile(
@@ -76,7 +78,9 @@ def _stretch(expression: str, day: datetime) -> tuple[datetime, datetime] | None
     plain = expression
     if season:
         month = _SEASON_STARTS.get(season.group().lower(), "December")
-        plain = re.sub(rf"(?:last|past|previous|this)\s+(?={month})", "", plain.replace(season.group(), month))
+        plain = re.sub(
+            rf"(?:last|past|previous|this)\s+(?={month})", "", plain.replace(season.group(), month)
+        )
     for pattern, instead in _REWRITES:
         plain = pattern.sub(instead, plain)
     try:
