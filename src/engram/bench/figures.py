@@ -14,14 +14,16 @@ Unit = Literal["ms", "/s", "MB"]
 class Figure:
     """A median in `unit`, at `n` records (0: without a store), and what it should be.
 
-    With a `floor` (in the same unit, of the same run) the target bounds measured / floor, else the
-    figure itself: from above by `most`, from below by `least`. Without either there is no target.
+    With a `floor` (in the same unit, of the same run, named by `against`) the target bounds
+    measured / floor, else the figure itself: from above by `most`, from below by `least`. Without
+    either there is no target.
     """
 
     what: str
     n: int
     measured: float
     unit: Unit
+    against: str = ""
     floor: float | None = None
     most: float | None = None
     least: float | None = None
@@ -61,6 +63,7 @@ class Figure:
             "n": self.n,
             "measured": round(self.measured, 4),
             "unit": self.unit,
+            "against": self.against or None,
             "floor": None if self.floor is None else round(self.floor, 4),
             "ratio": None if self.ratio is None else round(self.ratio, 3),
             "target": self.goal or None,

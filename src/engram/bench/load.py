@@ -27,6 +27,7 @@ class Question:
     text: str
     evidence: frozenset[str]
     category: str
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,7 @@ def _question(item: Any, place: str) -> Question:
         text=_text(item, "question", place),
         evidence=frozenset(_id(id, f"{place}.evidence[{number}]") for number, id in enumerate(evidence)),
         category=str(item.get("category", "")),
+        answer=str(item.get("answer", "")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.table import Table
 
 from engram.bench.figures import Figure
@@ -21,7 +22,12 @@ def json_line(value: Mapping[str, object]) -> str:
 def recall_table(measured: Sequence[Measured]) -> Table:
     """The policies on one data set, side by side."""
     first = measured[0]
-    table = Table(title=f"{first.data}: recall over {first.questions:,} questions", title_justify="left")
+    table = Table(
+        title=f"{first.data}: recall over {first.questions:,} questions",
+        title_justify="left",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
     table.add_column("policy")
     for k in first.recall:
         table.add_column(f"@{k}", justify="right")
@@ -42,8 +48,13 @@ def category_table(measured: Sequence[Measured]) -> Table:
     """The same by category; a cell holds recall at each k, in hundredths."""
     first = measured[0]
     ks = " ".join(f"@{k}" for k in first.recall)
-    table = Table(title=f"{first.data}: recall {ks} by category, in hundredths", title_justify="left")
-    table.add_column("category")
+    table = Table(
+        title=f"{first.data}: recall {ks} by category, in hundredths",
+        title_justify="left",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
+    table.add_column("category", no_wrap=True)
     table.add_column("n", justify="right")
     for item in measured:
         table.add_column(item.policy, justify="right", no_wrap=True)
@@ -58,19 +69,31 @@ def category_table(measured: Sequence[Measured]) -> Table:
 
 def speed_table(figures: Sequence[Figure]) -> Table:
     """Each figure, what it is held against, and whether it stands."""
-    table = Table(title="speed, against floors measured in the same run", title_justify="left")
-    table.add_column("what")
-    for heading in ("records", "measured", "floor", "ratio", "target"):
+    table = Table(
+        title="Speed, against floors measured in the same run",
+        title_justify="left",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
+    table.add_column("records", justify="right")
+    table.add_column("what", no_wrap=True)
+    table.add_column("median", justify="right", no_wrap=True)
+    table.add_column("against", no_wrap=True)
+    for heading in ("", "ratio", "target"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
-    for figure in figures:
+    for place, figure in enumerate(figures):
+        fresh = place == 0 or figures[place - 1].n != figure.n
+        last = place + 1 == len(figures) or figures[place + 1].n != figure.n
         table.add_row(
+            f"{figure.n:,}" if fresh and figure.n else "",
             figure.what,
-            f"{figure.n:,}" if figure.n else "",
             figure.shown(figure.measured),
+            figure.against,
             "" if figure.floor is None else figure.shown(figure.floor),
             "" if figure.ratio is None else f"{figure.ratio:.2f}",
             figure.goal,
-            {True: "ok", False: "MISSED", None: ""}[figure.met],
+            {True: "[green]ok", False: "[bold red]MISSED", None: ""}[figure.met],
+            end_section=last,
         )
     return table

@@ -45,9 +45,8 @@ def measure(
         if first is None:
             first = found
         elif n >= 100_000:
-            yield Figure(
-                f"single add, against {sizes[0]:,} records", n, found["add"], "ms", first["add"], most=2
-            )
+            against = f"single add at {sizes[0]:,}"
+            yield Figure("single add", n, found["add"], "ms", against, first["add"], most=2)
     step("starting Python")
     yield _import_time()
 
@@ -64,27 +63,18 @@ def _probe(role: str, folder: str, policy: str, n: int) -> dict[str, float]:
 
 def _figures(n: int, found: Mapping[str, float], opened: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
     big, large = n >= 10_000, n >= 100_000
-    yield Figure("single add | bare insert and commit", n, found["add"], "ms", found["bare_insert"], most=30)
-    per_second = 1000 / found["bare_insert"]
-    yield Figure("bulk add | bare insert and commit", n, found["bulk"], "/s", per_second, least=0.1)
-    yield Figure("bulk add | bare bulk insert", n, found["bulk"], "/s", found["bare_bulk"])
+    insert, plain = found["bare_insert"], found["search"]
+    yield Figure("single add", n, found["add"], "ms", "bare insert and commit", insert, most=30)
+    yield Figure("bulk add", n, found["bulk"], "/s", "bare insert and commit", 1000 / insert, least=0.1)
+    yield Figure("bulk add", n, found["bulk"], "/s", "bare bulk insert", found["bare_bulk"])
     most = (5 if large else 15) if big else None
-    yield Figure("search k=10 | dot product and top-k", n, found["search"], "ms", found["dot"], most=most)
-    yield Figure(
-        "search after an add | plain search", n, found["search_after_add"], "ms", found["search"], most=3
-    )
-    yield Figure(
-        "search after another process's | plain",
-        n,
-        found["search_after_other"],
-        "ms",
-        found["search"],
-        most=3,
-    )
+    yield Figure("search, k=10", n, plain, "ms", "dot product, top-k", found["dot"], most=most)
+    yield Figure("  after an add", n, found["search_after_add"], "ms", "plain search", plain, most=3)
+    yield Figure("  after another's add", n, found["search_after_other"], "ms", "plain search", plain, most=3)
     limit = (4000 if large else 300) if big else None
-    yield Figure("first search of a process", n, _median(opened, "first_search"), "ms", most=limit)
+    yield Figure("first search", n, _median(opened, "first_search"), "ms", most=limit)
     yield Figure("resident memory", n, _median(opened, "resident"), "MB", most=330 if large else None)
-    yield Figure("resident memory, peak", n, _median(opened, "peak"), "MB")
+    yield Figure("  at its peak", n, _median(opened, "peak"), "MB")
 
 
 def _median(opened: Sequence[Mapping[str, float]], key: str) -> float:
@@ -98,7 +88,7 @@ def _import_time() -> Figure:
     for _ in range(_STARTS):
         bare.append(_start("pass"))
         with_engram.append(_start("import engram"))
-    return Figure("import engram, above bare Python", 0, median(with_engram) - median(bare), "ms", most=100)
+    return Figure("import engram", 0, median(with_engram) - median(bare), "ms", "above bare Python", most=100)
 
 
 def _start(code: str) -> float:

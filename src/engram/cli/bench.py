@@ -44,18 +44,17 @@ def recall(
     ] = "5,10,20,50",
     json: Json = False,
 ) -> None:
-    """Recall of the evidence turns, next to BM25, dense and their reciprocal-rank fusion. Meant by default.
+    """Recall of the evidence turns, next to BM25, dense and their fusion.
 
-    Each conversation goes into a store of its own, a session an add; questions are asked at its last time.
+    Each conversation goes into a store of its own, one session an add, and
+    every question is asked at its last time.
     """
-    from rich.console import Console
-
     from engram.bench import load, report, run
-    from engram.cli.progress import progress
+    from engram.cli.output import output, progress
 
     ks, policies = _numbers(k), run.chosen_policies(policy or [])
     data = load.data_sets(paths)
-    console = Console()
+    console = output()
     with progress(sum(len(item.conversations) for item in data) * len(policies), "measuring") as step:
         for item in data:
             measured = []
@@ -75,16 +74,14 @@ def speed(
     policy: PolicyName = None,
     json: Json = False,
 ) -> None:
-    """Adds, searches, first search and memory, against floors measured in the same run.
+    """Speed and memory, against floors measured in the same run.
 
-    The floors are a bare SQLite insert-and-commit of the same rows, and a numpy dot product with top-k over
-    the same matrix, with one BLAS thread.
+    The floors are a bare SQLite insert-and-commit of the same rows, and a
+    numpy dot product with top-k over the same matrix, with one BLAS thread.
     """
-    from rich.console import Console
-
     from engram.bench import report
     from engram.bench.speed import measure
-    from engram.cli.progress import status
+    from engram.cli.output import output, status
 
     found = []
     with status() as say:
@@ -93,4 +90,4 @@ def speed(
             if json:
                 print(report.json_line(figure.to_dict()), flush=True)
     if not json:
-        Console().print(report.speed_table(found))
+        output().print(report.speed_table(found))
