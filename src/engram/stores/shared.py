@@ -86,6 +86,7 @@ def _bare(record: Record) -> Record:
 
 
 def origin_taken(origin: str | None, owner: str) -> Conflict:
+    """The refusal of other content under an origin that `owner` has."""
     return Conflict(
         f"id {origin!r} is taken in this scope: record {owner} holds other content under it; "
         f"use another id, or edit {owner}"
@@ -93,10 +94,12 @@ def origin_taken(origin: str | None, owner: str) -> Conflict:
 
 
 def id_taken(id: str) -> Conflict:
+    """The refusal of other content under an id that is there."""
     return Conflict(f"id {id} is taken by a record of other content; leave new ids to the store")
 
 
 def version_moved(id: str, expected: int, latest: int, *, is_open: bool) -> Conflict:
+    """The refusal of an operation that read another version than the latest."""
     state = "open" if is_open else "closed"
     return Conflict(
         f"record {id} is at version {latest} ({state}), expected version {expected}; read it and try again"
@@ -104,10 +107,12 @@ def version_moved(id: str, expected: int, latest: int, *, is_open: bool) -> Conf
 
 
 def gone(id: str) -> Conflict:
+    """The refusal of an operation on a record that is not there."""
     return Conflict(f"record {id} is not there (any more); read again what this stands on")
 
 
 def job_lost(id: str, why: str) -> Conflict:
+    """The refusal of an operation on a job that is gone or another's."""
     return Conflict(f"job {id} {why}; another process has it or ended it")
 
 
@@ -129,15 +134,18 @@ def ids_alone(what: Select) -> bool:
 
 
 def check_info(op: PutInfo) -> None:
+    """Refuse a fact that only the store may set."""
     if op.key in RESERVED:
         raise InvalidInput(f"info: {op.key!r} is the store's own; use another key")
 
 
 def edge_lost(id: str) -> Conflict:
+    """The refusal to end an edge that is not there or has ended."""
     return Conflict(f"edge {id} is not there or closed already; read the edges again")
 
 
 def state_moved(row: StateRow, present: int) -> Conflict:
+    """The refusal of a state that was written by someone else meanwhile."""
     return Conflict(
         f"state {row.name!r} of {row.policy!r} is at version {present}, expected {row.version - 1}; "
         "read it and try again"
@@ -145,10 +153,12 @@ def state_moved(row: StateRow, present: int) -> Conflict:
 
 
 def versions_missing(id: str, version: int, present: int) -> Conflict:
+    """The refusal of an imported version whose predecessors are not there."""
     return Conflict(f"record {id}: version {version} cannot follow version {present}; put them oldest first")
 
 
 def moved(id: str) -> Conflict:
+    """The refusal of a version in another scope or of another origin."""
     return Conflict(f"record {id}: a new version cannot change scope or id of origin; put a new record")
 
 

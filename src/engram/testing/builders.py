@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,12 +33,5 @@ def day(number: float) -> datetime:
 
 def a_record(text: str = "tea", *, scope: Scope = ANA, time: datetime = START, **fields: Any) -> Record:
     """An episode by Ana that became known when it was said; further fields as in `Record`."""
-    given = {
-        "id": "",
-        "kind": "episode",
-        "valid": Interval(time),
-        "known": Interval(time),
-        "level": 0,
-        **fields,
-    }
-    return Record(text=text, scope=scope, time=time, **given)
+    plain = Record("", "episode", text, scope, time, Interval(time), Interval(time), level=0)
+    return replace(plain, **fields)

@@ -28,6 +28,7 @@ class Row:
     sequence: int
 
     def entry(self, *, history: bool) -> Entry:
+        """What an index needs to know; without `history` nothing of the text of a closed version."""
         record = self.record
         hidden = not record.current and not history
         return Entry(
@@ -73,18 +74,22 @@ class Tables:
         self._before = (0, 0, 0)
 
     def begin(self) -> None:
+        """Start a commit."""
         self._undo.clear()
         self._before = (self.last, self.erasures, len(self.log))
 
     def set(self, table: dict[K, V], key: K, value: V) -> None:
+        """Set a row, to be undone if the commit fails."""
         self._undo.append((table, key, table.get(key, _GONE)))
         table[key] = value
 
     def drop(self, table: dict[K, V], key: K) -> None:
+        """Remove a row, to be undone if the commit fails."""
         if key in table:
             self._undo.append((table, key, table.pop(key)))
 
     def rollback(self) -> None:
+        """Undo the commit under way."""
         for table, key, value in reversed(self._undo):
             if value is _GONE:
                 table.pop(key, None)
@@ -95,10 +100,12 @@ class Tables:
 
     @property
     def size(self) -> int:
+        """How many rows there are."""
         return len(self.rows) + len(self.edges) + len(self.jobs) + len(self.states)
 
     @property
     def changed(self) -> bool:
+        """Whether the commit under way did anything."""
         return bool(self._undo)
 
 

@@ -24,7 +24,7 @@ from engram.stores.shared import (
     versions_missing,
 )
 from engram.stores.sqlite.queries import queries
-from engram.stores.sqlite.rows import Row, record_of, record_row, scope_fields, scope_key
+from engram.stores.sqlite.rows import Head, Row, record_of, record_row, scope_fields, scope_key
 
 __all__ = ["RecordOps", "ScopeIds"]
 
@@ -148,19 +148,10 @@ class RecordOps:
         record = put.record
         scope = self._scope(record.scope)
         sequence = self._take()
+        id = record.id or issue_id(record.known.start or record.time, sequence, self._tag)
         closed = None if record.known.end is None else self._change_set
-        return record_row(
-            record,
-            words=put.words,
-            vector=put.vector,
-            scope=scope,
-            sequence=sequence,
-            id=record.id or issue_id(record.known.start or record.time, sequence, self._tag),
-            version=1,
-            arrival=sequence,
-            opened=self._change_set,
-            closed=closed,
-        )
+        head = Head(sequence, scope, sequence, 1, self._change_set, closed, id)
+        return record_row(head, record, put.words, put.vector)
 
     def _stored(self, row: Row, record: Record) -> None:
         self._ids.append(row[6])
@@ -220,18 +211,9 @@ class RecordOps:
         free = record.arrival > 0 and record.arrival not in self._taken
         arrival = record.arrival if free else sequence
         self._raise_counter(record.opened, record.closed or 0, record.arrival)
-        row = record_row(
-            record,
-            words=put.words,
-            vector=put.vector,
-            scope=scope,
-            sequence=sequence,
-            id=record.id or issue_id(record.known.start or record.time, sequence, self._tag),
-            version=record.version,
-            arrival=arrival,
-            opened=record.opened,
-            closed=record.closed,
-        )
+        id = record.id or issue_id(record.known.start or record.time, sequence, self._tag)
+        head = Head(sequence, scope, arrival, record.version, record.opened, record.closed, id)
+        row = record_row(head, record, put.words, put.vector)
         self._do(_PUT, row)
         self._stored(row, record)
 
@@ -252,19 +234,9 @@ class RecordOps:
         start = None if record.known.start is None else micros(record.known.start)
         self._do(_SQL["archive"], (self._take(), self._change_set, start, latest.sequence))
         self._do(_SQL["drop_row"], (latest.sequence,))
-        row = record_row(
-            record,
-            words=words,
-            vector=vector,
-            scope=latest.scope,
-            sequence=self._take(),
-            id=record.id,
-            version=record.version,
-            arrival=latest.arrival,
-            opened=record.opened,
-            closed=record.closed,
-        )
-        self._do(_PUT, row)
+        opened, closed = record.opened, record.closed
+        head = Head(self._take(), latest.scope, latest.arrival, record.version, opened, closed, record.id)
+        self._do(_PUT, record_row(head, record, words, vector))
         self._lineage(record.id, record.version, record.sources)
 
     def _close(self, op: Close) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from engram.kernel.clock import from_micros, micros
 from engram.kernel.protocols import Job, StateRow
@@ -13,6 +13,7 @@ from engram.kernel.scope import Scope
 from engram.stores.shared import pack, unpack
 
 __all__ = [
+    "Head",
     "Row",
     "edge_of",
     "edge_row",
@@ -28,29 +29,23 @@ __all__ = [
 Row = tuple[Any, ...]
 
 
-def record_row(
-    record: Record,
-    *,
-    words: bytes,
-    vector: bytes | None,
-    scope: int,
-    sequence: int,
-    id: str,
-    version: int,
-    arrival: int,
-    opened: int,
-    closed: int | None,
-) -> Row:
-    """The columns of a record, in the order of table `records`."""
+class Head(NamedTuple):
+    """The first columns of table `records`."""
+
+    sequence: int
+    scope: int
+    arrival: int
+    version: int
+    opened: int
+    closed: int | None
+    id: str
+
+
+def record_row(head: Head, record: Record, words: bytes, vector: bytes | None) -> Row:
+    """The columns of table `records`: `head` where the store decides, the rest from the record."""
     valid, known = record.valid, record.known
     return (
-        sequence,
-        scope,
-        arrival,
-        version,
-        opened,
-        closed,
-        id,
+        *head,
         record.kind,
         record.level,
         record.origin,

@@ -65,6 +65,8 @@ class Transaction(RecordOps):
 
     def _apply(self, op: Op) -> None:
         match op:
+            case Put():
+                self._put(op)
             case Supersede():
                 self._supersede(op)
             case Close():
