@@ -36,6 +36,11 @@ class BareTable:
         self._connection.executemany(_INSERT, rows)
         self._connection.execute("COMMIT")
 
+    def __len__(self) -> int:
+        """How many rows there are."""
+        count: int = self._connection.execute("SELECT count(*) FROM rows").fetchone()[0]
+        return count
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

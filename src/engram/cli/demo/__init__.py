@@ -28,7 +28,7 @@ TOP = 3
 BUDGET = 400
 TEXT = 71
 _LEGEND = """✓ marks a right turn; why is what each signal gave:
-bm25 for its words, dense for its meaning, both of the turn, of 1 or 3 neighbours too (w1, w3), of the session."""
+bm25 for words, dense for meaning; of the turn, with 1 or 3 neighbours (w1, w3), of its session."""
 _NEXT = """
 Next: [bold]engram add "I moved to Lisbon in May." --user ana[/bold]
       [bold]engram search "Where does she live?" --user ana --explain[/bold]
@@ -118,7 +118,7 @@ def _show(console: Console, question: Question, hits: list[Hit]) -> None:
                 (" ✓ " if right else "   ", "bold green"),
                 (f"{hit.score:.2f} ", "green" if right else "dim"),
                 (f"{hit.record.time:%Y-%m-%d}  {who(hit.record):<8}", "dim"),
-                (cut(hit.text, TEXT), "" if right else "dim"),
+                (cut(hit.text, min(TEXT, max(20, console.width - 29))), "" if right else "dim"),
             )
         )
         if place == 0 and hit.why:
