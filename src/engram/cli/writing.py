@@ -11,6 +11,7 @@ import typer
 
 from engram.cli.options import Agent, Everyone, Json, Run, Tenant, Url, User, opened, scope
 from engram.cli.output import cut, emit, moment, output, progress, status, who
+from engram.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from engram.bench.load import Conversation
@@ -49,7 +50,10 @@ def add(
         raise typer.BadParameter("--id names one message; add the texts one by one")
     given = {"role": role, "name": name, "time": time, "id": id, "metadata": _metadata(metadata)}
     shared = {key: value for key, value in given.items() if value is not None}
-    messages = [{**shared, "content": sys.stdin.read() if item == "-" else item} for item in text]
+    contents = [sys.stdin.read() if item == "-" else item for item in text]
+    if not all(content.strip() for content in contents):
+        raise InvalidInput("add: the text is empty; there is nothing to remember")
+    messages = [{**shared, "content": content} for content in contents]
     with opened(context, url) as memory:
         _receipt(memory.add(messages, **scope(user, agent, run, tenant)), as_json=json)
 
@@ -199,8 +203,6 @@ def forget(
 
 def _preview(memory: Memory, plan: Receipt) -> None:
     """The first records that would go."""
-    from engram.kernel.errors import NotFound
-
     console = output()
     for id in plan.ids[:_SHOWN]:
         try:

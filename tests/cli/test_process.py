@@ -1,0 +1,71 @@
+"""The command as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ENGRAM = Path(sys.executable).with_name("engram")
+
+
+def engram(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ENGRAM, *arguments], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+
+
+def test_add_then_search_in_two_processes_by_environment(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/mine.db"
+    assert engram("add", "The spare key is with Ines.", ENGRAM_URL=url).returncode == 0
+    found = engram("search", "Who has the spare key?", "--json", ENGRAM_URL=url)
+    assert json.loads(found.stdout)["text"] == "The spare key is with Ines."
+    assert found.stderr == ""
+
+
+def test_the_default_store_is_in_the_data_folder(tmp_path: Path) -> None:
+    assert engram("add", "words", ENGRAM_HOME=str(tmp_path / "home")).returncode == 0
+    assert (tmp_path / "home" / "memory.db").is_file()
+
+
+def test_an_error_is_one_line_without_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("This is no database, but a text that is long enough to look at. " * 20, encoding="utf-8")
+    failed = engram("stats", "--url", f"sqlite:///{path}")
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr.startswith("engram: ")
+    assert failed.stderr.count("\n") == 1
+
+
+def test_no_colour_and_no_progress_into_a_pipe(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/mine.db"
+    added = engram("add", "a heron by the weir", "--url", url)
+    found = engram("search", "heron", "--explain", "--url", url)
+    assert "\x1b" not in added.stdout + found.stdout + found.stderr
+
+
+def test_help_loads_neither_the_engine_nor_numpy() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom engram.cli.app import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "print({'numpy', 'Stemmer', 'dateparser', 'engram.engine.core'}.intersection(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "set()"
+
+
+def test_help_comes_quickly() -> None:
+    spent = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert engram("--help").returncode == 0
+        spent.append(time.perf_counter() - start)
+    assert min(spent) < 2  # about 0.2 s; the bound only catches an import of everything
+
+
+def test_the_version_is_printed() -> None:
+    from engram import __version__
+
+    assert engram("--version").stdout.strip() == f"engram {__version__}"
