@@ -230,7 +230,7 @@ class AsyncMemory:
         await self.close()
 
     async def _run(self, program: Coroutine[Any, Any, T]) -> T:
-        return await arun(program, self._bound.core.perform)
+        return await arun(program, self._bound.core.performed)
 
     async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(self._bound.core.call, function, *arguments)
@@ -260,7 +260,10 @@ class AsyncView:
         request = read.SearchRequest(
             query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
         )
-        return await arun(read.search(self._bound.core, self._lens, request), self._bound.core.perform)
+        return await arun(
+            read.search(self._bound.core, self._lens, request),
+            self._bound.core.performed,
+        )
 
     async def context(
         self,

@@ -231,7 +231,7 @@ class Memory:
         self.close()
 
     def _run(self, program: Coroutine[Any, Any, T]) -> T:
-        return run(program, self._bound.core.perform)
+        return run(program, self._bound.core.performed)
 
     def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         return self._bound.core.call(function, *arguments)
@@ -261,7 +261,10 @@ class View:
         request = read.SearchRequest(
             query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
         )
-        return run(read.search(self._bound.core, self._lens, request), self._bound.core.perform)
+        return run(
+            read.search(self._bound.core, self._lens, request),
+            self._bound.core.performed,
+        )
 
     def context(
         self,

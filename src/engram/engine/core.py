@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from engram.engine import owners
 from engram.engine.cache import IndexCache
 from engram.engine.lens import AsOf, Present
 from engram.kernel.clock import Clock, from_micros, micros
+from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
@@ -52,7 +53,8 @@ class Core:
     reranker: Reranker | None = None
     seed: int = 0
     cache_bytes: int = 512 << 20
-    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    owner: str = field(default_factory=owners.new)
+    around: Callable[[Perform], Perform] | None = None
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -66,6 +68,15 @@ class Core:
         if self.closed:
             raise StoreError("this memory is closed; open it again")
         return function(self, *arguments)
+
+    def driven(self, perform: Perform) -> Perform:
+        """`perform` with whatever is put around every effect: tracing, or faults in tests."""
+        return perform if self.around is None else self.around(perform)
+
+    @property
+    def performed(self) -> Perform:
+        """The engine's own perform function, driven."""
+        return self.driven(self.perform)
 
     def perform(self, effect: Effect[Any], path: str) -> Any:
         """Perform the engine's own effects: blocking calls."""

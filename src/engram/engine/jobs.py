@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from engram.engine.compile import compile_changes
 from engram.engine.core import Core
+from engram.engine.owners import is_dead
 from engram.engine.performer import Performer
 from engram.engine.results import Item
 from engram.kernel.changes import Changes
@@ -65,7 +66,7 @@ async def run_lane(core: Core, lane: Scope, until: str | None = None) -> dict[st
 async def run_job(core: Core, job: Job) -> Outcome | None:
     """Run one job under a lease; `None` when its lane is taken."""
     try:
-        await Task.of(core.store.commit, Batch((Lease(job.id, core.owner, core.now(), core.now() + LEASE),)))
+        await Task.of(_lease, core, job)
     except Conflict:
         gone = not await Task.of(_held, core, job.id)
         return Outcome() if gone else None
@@ -81,6 +82,17 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
     finally:
         if not finished:
             _release(core, job.id, None)
+
+
+def _lease(core: Core, job: Job) -> None:
+    """Take the job; leases in its lane whose process is gone are taken away first."""
+    dead = [
+        replace(held, owner=None, until=None)
+        for held in core.store.jobs(job.scope)
+        if held.owner is not None and held.owner != core.owner and is_dead(held.owner)
+    ]
+    taken = Lease(job.id, core.owner, core.now(), core.now() + LEASE)
+    core.store.commit(Batch((*(PutJob(held, if_exists=True) for held in dead), taken)))
 
 
 def _held(core: Core, id: str) -> list[Job]:
@@ -127,7 +139,7 @@ async def _attempt(core: Core, job: Job) -> Outcome:
     performer.save = lambda: _journal(core, job, performer)
     outcome = Outcome(usage=performer.usage)
     if episodes:
-        changes = await Under(core.policy.write(episodes), performer)
+        changes = await Under(core.policy.write(episodes), core.driven(performer))
         outcome.items, outcome.change_set = await Task.of(_commit, core, job, performer, changes, episodes)
     else:
         await Task.of(core.store.commit, Batch((EndJob(job.id, core.owner),)))

@@ -185,8 +185,7 @@ def _record_ops(plain: dict[str, Any], ops: list[Op]) -> Record:
         following = versions[number].known.start if number < len(versions) else None
         if version.known.end is not None and version.known.end != following:
             ops.append(Close(version.id, number, version.known.end))
-    last = versions[-1]
-    return last
+    return versions[-1]
 
 
 def _state_ops(core: Core, plain: dict[str, Any]) -> list[Op]:

@@ -169,7 +169,7 @@ def _require_scope(call: str, scope: Scope, everyone: bool) -> None:
 async def _recall(core: Core, lens: Lens, query: Query) -> Recall:
     """Run the policy's read; what it wants changed is committed, except through a view of the past."""
     performer = Performer(core, core.policy, query.scope, lens)
-    recall = await Under(core.policy.read(query), performer)
+    recall = await Under(core.policy.read(query), core.driven(performer))
     if recall.changes and not isinstance(lens, AsOf):
         await Task.of(_commit, core, query.scope, recall, performer)
     return recall

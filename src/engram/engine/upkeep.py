@@ -61,7 +61,7 @@ async def tend(core: Core, scope: Scope) -> Receipt:
 async def _tend_lane(core: Core, lane: Scope, items: list[Item]) -> str | None:
     key = new_id(micros(core.now()) // 1000, (await Task.of(core.store.sequence)).last, 0)
     performer = Performer(core, core.policy, lane, core.present, job=key)
-    changes = await Under(core.policy.tend(lane), performer)
+    changes = await Under(core.policy.tend(lane), core.driven(performer))
     if not changes:
         return None
     await Task.of(_check_share, core, lane, changes)
