@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engram.operators.analysis import STOPWORDS, analyse, term_hash, terms
+from engram.operators.retrieval.codec import pack_vectors, unpack_vectors
 
 K1, B, GAP = 1.2, 0.75, 30 * 60 * 1_000_000
 
@@ -50,10 +51,9 @@ def sessions(turns: Sequence[Turn]) -> list[list[Turn]]:
 
 
 def unit(turn: Turn, dimensions: int) -> Any:
-    """The turn's unit vector or zeros."""
-    vector = np.array(turn.vector or [0.0] * dimensions)
-    norm = np.linalg.norm(vector)
-    return vector / norm if norm > 0 else vector
+    """The turn's unit vector or zeros, in int8 steps as it is stored (`test_parts` has the bytes)."""
+    vector = np.array([turn.vector or [0.0] * dimensions], np.float32)
+    return unpack_vectors(pack_vectors(vector), dimensions)[0].astype(float)
 
 
 def terms_of(turn: Turn) -> Counter[int]:

@@ -20,6 +20,7 @@ from engram.operators.retrieval.codec import (
 from engram.operators.retrieval.growing import CHUNK, Table, Vectors
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import ask, read
+from engram.operators.retrieval.speakers import Speakers
 from engram.operators.retrieval.top import top
 
 
@@ -128,12 +129,17 @@ def test_a_query_leaves_out_common_words_and_speakers_as_far_as_it_can() -> None
         return found
 
     ada, bob, kettle = (analyse(word).hashes.tolist() for word in ("Ada", "Bob", "kettle"))
-    speakers = {ada[0]: [0], bob[0]: [1]}
+    speakers = Speakers()
+    speakers.come([0, 1, 1], ["Ada", "Bob"])
     assert terms("When did Ada buy the kettle?") == sorted(kettle + analyse("buy").hashes.tolist())
     assert terms("Who is Ada?") == ada
     assert terms("Who was she?") == analyse("who was she").hashes.tolist()
     assert terms("") == terms("?!") == []
     assert read(ask("Bob's kettle"), speakers, 2).named.tolist() == [False, True]
+    speakers.go([1])
+    assert read(ask("Bob's kettle"), speakers, 2).named.tolist() == [False, True]
+    speakers.go([1])
+    assert terms("Bob's kettle") == sorted(bob + kettle)
     assert read(ask("kettle, kettle, Ada"), speakers, 2).weights.tolist() == [2.0]
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from engram.kernel.errors import InvalidInput
 from engram.kernel.protocols import Entry
-from engram.operators.analysis import analyse
 from engram.operators.retrieval.bm25 import Averages, rarity
 from engram.operators.retrieval.candidates import Candidates, ScopeColumns, bounds, choose
 from engram.operators.retrieval.codec import WordColumns, unpack_vectors, unpack_words
@@ -20,6 +19,7 @@ from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import Parts, Query, Reading, read, term
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
+from engram.operators.retrieval.speakers import Speakers
 
 __all__ = ["ScopeIndex"]
 
@@ -44,9 +44,8 @@ class ScopeIndex:
         self._figures = Figures(self._layout, self._rows, self._vectors)
         self._averages: Averages | None = None
         self._candidates: dict[tuple[int, str | None, frozenset[str]], Candidates] = {}
-        self._speakers: dict[int, list[int]] = {}
-        self._named = 0
-        self._readings: dict[str, Reading] = {}
+        self._speakers = Speakers()
+        self._readings: dict[str, tuple[int, Reading]] = {}
         self._alive = 0
         self._loose = False
 
@@ -153,16 +152,11 @@ class ScopeIndex:
         self._vectors.append(units)
         self._layout.extend(len(entries))
         self._postings.add(words.text + first, words.hash, words.times)
-        for code, name in enumerate(self._rows.names):
-            if code >= self._named:
-                for hashed in analyse(name or "").hashes.tolist():
-                    self._speakers.setdefault(hashed, []).append(code)
-        if self._named != len(self._rows.names):
-            self._named = len(self._rows.names)
-            self._readings.clear()
+        self._speakers.come(self._rows["name"][first:].tolist(), list(self._rows.names))
 
     def _remove(self, row: int, at_once: bool) -> None:
         self._rows["alive"][row] = 0
+        self._speakers.go([int(self._rows["name"][row])])
         del self._rows.row_of[self._rows.ids[row]]
         if not at_once:
             position, sessions = self._layout.remove(row, self._rows)
@@ -181,7 +175,10 @@ class ScopeIndex:
             return
         hashes = self._rows["vector"]
         moved = [(row, entry.vector) for row, entry in same if hashes[row] != hash(entry.vector)]
-        self._rows.update(np.array([row for row, _ in same]), [entry for _, entry in same])
+        rows = np.array([row for row, _ in same])
+        self._speakers.go(self._rows["name"][rows].tolist())
+        self._rows.update(rows, [entry for _, entry in same])
+        self._speakers.come(self._rows["name"][rows].tolist(), list(self._rows.names))
         units = unpack_vectors([vector for _, vector in moved], self._dimensions)
         self._loose |= len(moved) > FEW
         for (row, _), unit in zip(moved, units, strict=True):
@@ -230,17 +227,18 @@ class ScopeIndex:
         return held
 
     def _read(self, query: Query) -> Reading:
-        reading = self._readings.get(query.text)
-        if reading is None:
+        edition, reading = self._readings.get(query.text, (-1, None))
+        if reading is None or edition != self._speakers.edition:
             if len(self._readings) >= READINGS:
                 self._readings.clear()
-            reading = self._readings[query.text] = read(query, self._speakers, len(self._rows.names))
+            reading = read(query, self._speakers, len(self._rows.names))
+            self._readings[query.text] = (self._speakers.edition, reading)
         return reading
 
     def _direction(self, parts: Parts) -> NDArray[np.float32] | None:
         """The query's vector from its words', weighed by how rare each is here, without speakers' names."""
         words = [(term(word), vector) for word, vector in parts]
-        words = [(hashed, vector) for hashed, vector in words if hashed not in self._speakers]
+        words = [(hashed, vector) for hashed, vector in words if not self._speakers.codes(hashed)]
         hashes = np.array([max(0, hashed) for hashed, _ in words], np.uint32)
         alive = None if len(self._rows) == len(self) else self._rows["alive"] > 0
         weights = rarity(self._postings.often(hashes, alive), len(self))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engram.operators.analysis import analyse
 from engram.operators.retrieval.pairs import ordered, pairs, telling
+from engram.operators.retrieval.speakers import Speakers
 
 __all__ = ["Parts", "Query", "Reading", "ask", "read"]
 
@@ -57,16 +58,16 @@ def ask(text: str) -> Query:
     return Query(text, ordered(text), cues)
 
 
-def read(query: Query, speakers: dict[int, list[int]], names: int) -> Reading:
+def read(query: Query, speakers: Speakers, names: int) -> Reading:
     """The query as a scope reads it.
 
-    `speakers` maps a term to the codes, below `names`, of the speakers' names that it is part of.
+    `names` is how many codes of names there are; those of `speakers` are below it.
     Common words are left out, and so are speakers' names, as far as anything else is left.
     """
     named = np.zeros(names, bool)
     spoken = np.zeros(len(query.words), bool)
     for place, word in enumerate(query.words.tolist()):
-        for code in speakers.get(word, ()):
+        for code in speakers.codes(word):
             named[code] = spoken[place] = True
     content = telling(query.words)
     words = query.words[content & ~spoken]
