@@ -218,7 +218,7 @@ def test_bench_refuses_depths_that_are_none(call: Call, talk: str, k: str) -> No
 ERRORS: list[tuple[tuple[str, ...], str]] = [
     (("search", "words", "--policy", "x"), "No such option"),
     (("show",), "Missing argument"),
-    (("search", "words", "-k", "0"), "not in the range"),
+    (("search", "words", "-k", "0"), "-k"),
     (("add", "words", "--metadata", "{"), "no JSON"),
     (("bench",), "Usage"),
     (("nonsense",), "No such command"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from rich import box
 from rich.table import Table
@@ -19,15 +20,14 @@ def json_line(value: Mapping[str, object]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+
+
 def recall_table(measured: Sequence[Measured]) -> Table:
     """The policies on one data set, side by side."""
     first = measured[0]
-    table = Table(
-        title=f"{first.data}: recall over {first.questions:,} questions",
-        title_justify="left",
-        box=box.SIMPLE,
-        pad_edge=False,
-    )
+    table = _table(f"{first.data}: recall over {first.questions:,} questions")
     table.add_column("policy")
     for k in first.recall:
         table.add_column(f"@{k}", justify="right")
@@ -48,12 +48,7 @@ def category_table(measured: Sequence[Measured]) -> Table:
     """The same by category; a cell holds recall at each k, in hundredths."""
     first = measured[0]
     ks = " ".join(f"@{k}" for k in first.recall)
-    table = Table(
-        title=f"{first.data}: recall {ks} by category, in hundredths",
-        title_justify="left",
-        box=box.SIMPLE,
-        pad_edge=False,
-    )
+    table = _table(f"{first.data}: recall {ks} by category, in hundredths")
     table.add_column("category", no_wrap=True)
     table.add_column("n", justify="right")
     for item in measured:
@@ -68,32 +63,27 @@ def category_table(measured: Sequence[Measured]) -> Table:
 
 
 def speed_table(figures: Sequence[Figure]) -> Table:
-    """Each figure, what it is held against, and whether it stands."""
+    """Each figure, what it is held against, and whether it stands; a heading for each size of store."""
     table = Table(
-        title="Speed, against floors measured in the same run",
-        title_justify="left",
-        box=box.SIMPLE,
-        pad_edge=False,
+        title="Speed, against floors measured in the same run", title_justify="left", box=box.SIMPLE
     )
-    table.add_column("records", justify="right")
     table.add_column("what", no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
     table.add_column("against", no_wrap=True)
     for heading in ("", "ratio", "target"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("")
-    for place, figure in enumerate(figures):
-        fresh = place == 0 or figures[place - 1].n != figure.n
-        last = place + 1 == len(figures) or figures[place + 1].n != figure.n
-        table.add_row(
-            f"{figure.n:,}" if fresh and figure.n else "",
-            figure.what,
-            figure.shown(figure.measured),
-            figure.against,
-            "" if figure.floor is None else figure.shown(figure.floor),
-            "" if figure.ratio is None else f"{figure.ratio:.2f}",
-            figure.goal,
-            {True: "[green]ok", False: "[bold red]MISSED", None: ""}[figure.met],
-            end_section=last,
-        )
+    table.add_column("", no_wrap=True)
+    for n, group in groupby(figures, key=lambda figure: figure.n):
+        table.add_row(f"[bold]{n:,} records" if n else "[bold]without a store")
+        for figure in group:
+            table.add_row(
+                f"  {figure.what}",
+                figure.shown(figure.measured),
+                figure.against,
+                "" if figure.floor is None else figure.shown(figure.floor),
+                "" if figure.ratio is None else f"{figure.ratio:.2f}",
+                figure.goal,
+                {True: "[green]ok", False: "[bold red]MISSED", None: ""}[figure.met],
+            )
+        table.add_section()
     return table

@@ -64,8 +64,8 @@ def _probe(role: str, folder: str, policy: str, n: int) -> dict[str, float]:
 def _figures(n: int, found: Mapping[str, float], opened: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
     big, large = n >= 10_000, n >= 100_000
     insert, plain = found["bare_insert"], found["search"]
-    yield Figure("single add", n, found["add"], "ms", "bare insert and commit", insert, most=30)
-    yield Figure("bulk add", n, found["bulk"], "/s", "bare insert and commit", 1000 / insert, least=0.1)
+    yield Figure("single add", n, found["add"], "ms", "bare insert + commit", insert, most=30)
+    yield Figure("bulk add", n, found["bulk"], "/s", "bare insert + commit", 1000 / insert, least=0.1)
     yield Figure("bulk add", n, found["bulk"], "/s", "bare bulk insert", found["bare_bulk"])
     most = (5 if large else 15) if big else None
     yield Figure("search, k=10", n, plain, "ms", "dot product, top-k", found["dot"], most=most)
