@@ -64,9 +64,7 @@ def category_table(measured: Sequence[Measured]) -> Table:
 
 def speed_table(figures: Sequence[Figure]) -> Table:
     """Each figure, what it is held against, and whether it stands; a heading for each size of store."""
-    table = Table(
-        title="Speed, against floors measured in the same run", title_justify="left", box=box.SIMPLE
-    )
+    table = _table("Speed, against floors measured in the same run")
     table.add_column("what", no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
     table.add_column("against", no_wrap=True)
