@@ -43,7 +43,8 @@ def pack_words(words: Words, flags: int, near: NDArray[np.uint32] = NONE) -> byt
 
     `near` are hashes of neighbouring words (`pairs`); they are kept as terms with count 0.
     """
-    near = np.unique(near)
+    near = np.sort(near)
+    near = np.concatenate((near[:1], near[1:][near[1:] != near[:-1]]))
     size = len(words.hashes)
     terms = np.zeros(size + len(near), TERM)
     terms["hash"][:size] = words.hashes

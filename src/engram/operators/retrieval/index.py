@@ -95,6 +95,7 @@ class ScopeIndex:
         signals: Sequence[str] = (),
         kinds: Collection[str] = (),
         parts: Parts | None = None,
+        times: Sequence[tuple[int, int]] = (),
     ) -> ScopeColumns:
         """Columns over all candidates of a level (0 turns and derived records, 1 windows, 2 sessions).
 
@@ -112,7 +113,7 @@ class ScopeIndex:
         direction = None if parts is None else self._direction(parts)
         probe = Probe(
             query, reading, vector, direction, candidates,
-            self._rows, self._layout, self._vectors, self._postings, averages,
+            self._rows, self._layout, self._vectors, self._postings, averages, tuple(times),
         )  # fmt: skip
         matrix = np.empty((len(names), len(candidates)), np.float32)
         for number, name in enumerate(names):
