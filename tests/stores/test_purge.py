@@ -202,3 +202,16 @@ def test_an_ended_job_leaves_nothing_once_its_record_is_purged(store: SqliteStor
     store.commit(Batch((Expunge((record.id,)),)))
     assert store.purge()
     assert sightings(store) == {}
+
+
+def test_a_writer_of_another_process_delays_the_purge(store: SqliteStore) -> None:
+    record = put_one(store, a_record(CANARY))
+    put_one(store, a_record("stays " * 5000))
+    store.commit(Batch((Expunge((record.id,)),)))
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as link:
+        link.execute("BEGIN IMMEDIATE")
+        assert store.purge() is False
+        link.execute("ROLLBACK")
+    assert store.info()["purge"] == "pending"
+    assert store.purge() is True
+    assert sightings(store) == {}

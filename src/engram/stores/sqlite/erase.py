@@ -12,15 +12,17 @@ __all__ = ["purge"]
 
 _SQL = queries("erase")
 _WAIT = 300  # milliseconds
-_LARGE = 256 * 1024 * 1024
+_LARGE = 256 * 1024 * 1024  # bytes above which the rewrite goes through a file instead of memory
+_LATER = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
 def purge(connection: sqlite3.Connection, path: Path) -> bool:
-    """Rewrite the file, fold the log into it and empty the log; False where a reader prevents it.
+    """Rewrite the file, fold the log into it and empty the log; False where that cannot be done now.
 
     `secure_delete` clears what is deleted where it lies. But SQLite also moves rows between pages, and
     leaves copies of them in unused parts of a page (`rebuildPage` in its btree.c), so that only a rewrite
-    of the file is sure to leave none. Copies made by migrations are removed as well.
+    of the file is sure to leave none. Copies made by migrations are removed as well. A reader or writer of
+    another process, and a disk without room for the rewrite, leave the purge owed.
     """
     for copy in backups(path):
         copy.unlink(missing_ok=True)
@@ -28,30 +30,25 @@ def purge(connection: sqlite3.Connection, path: Path) -> bool:
     if not unpurged:
         return True
     timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    large = path.stat().st_size > _LARGE
     connection.execute(f"PRAGMA busy_timeout = {_WAIT}").fetchone()
+    connection.execute(f"PRAGMA temp_store = {'FILE' if large else 'MEMORY'}")
     try:
-        if not (_empty_log(connection) and _rewrite(connection, path) and _empty_log(connection)):
+        if not _empty_log(connection):
             return False
+        connection.execute("VACUUM")
+        if not _empty_log(connection):
+            return False
+        connection.execute(_SQL["purged"], (erasures,))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _LATER:
+            raise
+        return False
     finally:
+        connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute(f"PRAGMA busy_timeout = {timeout}").fetchone()
-    connection.execute(_SQL["purged"], (erasures,))
     return True
 
 
 def _empty_log(connection: sqlite3.Connection) -> bool:
     return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-
-
-def _rewrite(connection: sqlite3.Connection, path: Path) -> bool:
-    """Rewrite the file, through memory where it fits; False where another process holds it."""
-    large = path.stat().st_size > _LARGE
-    connection.execute(f"PRAGMA temp_store = {'FILE' if large else 'MEMORY'}")
-    try:
-        connection.execute("VACUUM")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return False
-        raise
-    finally:
-        connection.execute("PRAGMA temp_store = MEMORY")
-    return True

@@ -21,6 +21,7 @@ _SQL = queries("read")
 _POSITION = _SQL["position"]
 _FIELDS = ("tenant", "user_id", "agent_id", "run_id")
 _SPAN = 4  # a span of so many pages is looked through before the scope's own index is asked
+_CHUNK = 5000
 Bound = dict[str, Any]
 
 
@@ -33,20 +34,45 @@ def position(connection: sqlite3.Connection) -> Position:
 def select(connection: sqlite3.Connection, what: Select) -> list[Record]:
     """The records or versions that `what` asks for."""
     conditions, bound = _conditions(what)
+    where = " AND ".join(conditions) or "1"
+    if what.scope is not None and what.limit and not (what.ids is not None or what.history or what.by_time):
+        return _page(connection, what, where, bound)
     alone = ids_alone(what)
     time = "r.time, " if what.by_time else ""
-    sql = _SQL["select"].format(
-        table="history" if what.history else "records",
-        where=" AND ".join(conditions) or "1",
-        order="NULL" if alone and not what.history else f"{time}r.arrival, r.version",
-    )
-    bound["limit"] = -1 if what.limit is None or alone else what.limit
-    records = [record_of(row) for row in connection.execute(sql, bound).fetchall()]
+    sql = _SQL["select"].format(table="history" if what.history else "records", where=where)
+    if not alone or what.history:
+        sql += " " + _SQL["ordered"].format(time=time)
+        bound["limit"] = -1 if what.limit is None or alone else what.limit
+    records = list(map(record_of, connection.execute(sql, bound)))
     if alone:
         places = {id: place for place, id in reversed(list(enumerate(what.ids or ())))}
         records.sort(key=lambda record: places[record.id])
         return records[: what.limit]
     return records
+
+
+def _page(connection: sqlite3.Connection, what: Select, where: str, bound: Bound) -> list[Record]:
+    """The first `limit` records of a scope by arrival: places from its index, rows only for those."""
+    limit, pattern = what.limit or 0, _pattern(what.scope or Scope())
+    found: list[Record] = []
+    connection.execute("BEGIN")
+    try:
+        ids = connection.execute(_SQL["scope_ids"].format(pattern=pattern), bound).fetchall()
+        single = len(ids) == 1
+        places = connection.execute(
+            _SQL["places_one" if single else "places"].format(pattern=pattern),
+            {**bound, "only": ids[0][0] if single else None, "arrival": bound.get("arrival", 0)},
+        )
+        sql = _SQL["select"].format(table="records", where=f"{_SQL['where_places']} AND {where}")
+        size = limit
+        while len(found) < limit and (chunk := places.fetchmany(size)):
+            bound.update(places=pack([place for (place,) in chunk]), limit=limit - len(found))
+            found += map(record_of, connection.execute(f"{sql} " + _SQL["ordered"].format(time=""), bound))
+            size = min(4 * size, _CHUNK)
+        places.close()
+    finally:
+        connection.execute("COMMIT")
+    return found
 
 
 def _conditions(what: Select) -> tuple[list[str], Bound]:
@@ -91,32 +117,25 @@ def entries(
     way where the scope holds much of it; where that gives too few, the scope's index is asked.
     """
     bound: Bound = {**_bound(scope), "after": after, "limit": limit, "upto": after + _SPAN * limit}
-    if history:
-        rows = [
-            row
-            for table in ("records", "versions")
-            for row in connection.execute(_entry_sql("entries_history", scope, table), bound).fetchall()
-        ]
-        return [Entry._make(row) for row in sorted(rows)[:limit]]
+
+    def page(name: str, table: str = "records") -> list[Entry]:
+        return list(map(Entry._make, connection.execute(_entry_sql(name, pattern, table), bound)))
+
+    pattern = _pattern(scope)
     connection.execute("BEGIN")
     try:
+        if history:
+            both = page("entries_history") + page("entries_history", "versions")
+            return sorted(both)[:limit]
         last = connection.execute(_POSITION).fetchone()[0]
-        rows = []
-        if last > after:
-            rows = connection.execute(_entry_sql("entries_span", scope), bound).fetchall()
-            if len(rows) < limit and last > bound["upto"]:
-                rows = connection.execute(_entry_sql("entries_scope", scope), bound).fetchall()
+        found = page("entries_span") if last > after else []
+        return page("entries_scope") if len(found) < limit and last > bound["upto"] else found
     finally:
         connection.execute("COMMIT")
-    return list(map(Entry._make, rows))
-
-
-def _entry_sql(name: str, scope: Scope, table: str = "") -> str:
-    return _named(name, _pattern(scope), table)
 
 
 @cache
-def _named(name: str, pattern: str, table: str) -> str:
+def _entry_sql(name: str, pattern: str, table: str) -> str:
     return _SQL[name].format(columns=_SQL["entry_columns"], pattern=pattern, table=table)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from itertools import compress
 from typing import NamedTuple
 
 from engram.kernel.clock import micros
@@ -24,13 +26,12 @@ from engram.stores.shared import (
     versions_missing,
 )
 from engram.stores.sqlite.queries import queries
-from engram.stores.sqlite.rows import Head, Row, record_of, record_row, scope_fields, scope_key
+from engram.stores.sqlite.rows import COLUMNS, Head, Row, record_of, record_row, scope_fields, scope_key
 
 __all__ = ["RecordOps", "ScopeIds"]
 
 _BULK = 8
 _SQL = queries("write")
-_PUT = _SQL["put_record"]
 
 
 class ScopeIds:
@@ -76,6 +77,7 @@ class RecordOps:
         last: int
         last, self._erasures = self._do(_SQL["position"]).fetchone()
         self._scopes = known.at(self._erasures)
+        self._last_scope: tuple[Scope | None, int] = (None, 0)
         self._tag = tag
         self._change_set = last + 1
         self._next = last + 1
@@ -94,6 +96,8 @@ class RecordOps:
         self._next = max(self._next, 1 + max(numbers))
 
     def _scope(self, scope: Scope) -> int:
+        if scope is self._last_scope[0]:
+            return self._last_scope[1]
         number = self._scopes.get(scope)
         if number is None:
             key = scope_key(scope)
@@ -103,6 +107,7 @@ class RecordOps:
                 row = self._do(_SQL["scope_id"], (key,)).fetchone()
             number = int(row[0])
             self._scopes[scope] = number
+        self._last_scope = scope, number
         return number
 
     def _puts(self, puts: Sequence[Put]) -> None:
@@ -118,11 +123,12 @@ class RecordOps:
         self._do("SAVEPOINT bulk")
         rows = [self._new_row(put) for put in puts]
         try:
-            self._connection.executemany(_PUT, rows)
+            self._insert(*rows)
         except sqlite3.IntegrityError:
             self._do("ROLLBACK TO bulk")
             self._next, self._changed = before
             self._scopes.clear()
+            self._last_scope = None, 0
             for put in puts:
                 self._put(put)
         else:
@@ -137,10 +143,13 @@ class RecordOps:
         before = self._next, self._changed
         row = self._new_row(put)
         try:
-            self._do(_PUT, row)
+            self._insert(row)
         except sqlite3.IntegrityError:
             self._next, self._changed = before
-            self._duplicate(self._present(put, row[1]))
+            present = self._present(put, row[1])
+            if present is None:
+                raise
+            self._duplicate(present)
         else:
             self._stored(row, put.record)
 
@@ -152,6 +161,18 @@ class RecordOps:
         closed = None if record.known.end is None else self._change_set
         head = Head(sequence, scope, sequence, 1, self._change_set, closed, id)
         return record_row(head, record, put.words, put.vector)
+
+    def _insert(self, *rows: Row) -> None:
+        """Insert rows, each without its empty columns: to bind a `None` costs as much as a text."""
+        alike: dict[tuple[bool, ...], list[Row]] = {}
+        for row in rows:
+            given = tuple([value is not None for value in row])
+            alike.setdefault(given, []).append(tuple([value for value in row if value is not None]))
+        for given, full in alike.items():
+            if len(full) == 1:
+                self._do(_insert_sql(given), full[0])
+            else:
+                self._connection.executemany(_insert_sql(given), full)
 
     def _stored(self, row: Row, record: Record) -> None:
         self._ids.append(row[6])
@@ -167,17 +188,19 @@ class RecordOps:
     def _lineage(self, id: str, version: int, sources: Sequence[str]) -> None:
         self._connection.executemany(_SQL["put_lineage"], [(id, version, source) for source in sources])
 
-    def _present(self, put: Put, scope: int) -> str:
+    def _present(self, put: Put, scope: int) -> str | None:
         """The id under which the put's content is there already; raises `Conflict` for other content."""
         record = put.record
-        if record.id and self._do(_SQL["latest"], (record.id,)).fetchone():
+        if record.id and self._find(record.id):
             if not taken(self._version(record.id, 1), record):
                 raise id_taken(record.id)
             return record.id
-        owner: str = self._do(_SQL["owner"], (scope, record.origin)).fetchone()[0]
-        if not self._version(owner, 1).same_content(record):
-            raise origin_taken(record.origin, owner)
-        return owner
+        owner = self._do(_SQL["owner"], (scope, record.origin)).fetchone()
+        if owner is None:
+            return None
+        if not self._version(owner[0], 1).same_content(record):
+            raise origin_taken(record.origin, owner[0])
+        return str(owner[0])
 
     def _version(self, id: str, version: int) -> Record:
         return record_of(self._do(_SQL["one_version"], (id, version)).fetchone())
@@ -204,8 +227,9 @@ class RecordOps:
     def _keep_first(self, put: Put) -> None:
         record = put.record
         scope = self._scope(record.scope)
-        if record.origin is not None and self._do(_SQL["owner"], (scope, record.origin)).fetchone():
-            self._duplicate(self._present(put, scope))
+        present = None if record.origin is None else self._present(put, scope)
+        if present is not None:
+            self._duplicate(present)
             return
         sequence = self._take()
         free = record.arrival > 0 and record.arrival not in self._taken
@@ -214,7 +238,7 @@ class RecordOps:
         id = record.id or issue_id(record.known.start or record.time, sequence, self._tag)
         head = Head(sequence, scope, arrival, record.version, record.opened, record.closed, id)
         row = record_row(head, record, put.words, put.vector)
-        self._do(_PUT, row)
+        self._insert(row)
         self._stored(row, record)
 
     def _supersede(self, op: Supersede) -> None:
@@ -236,7 +260,7 @@ class RecordOps:
         self._do(_SQL["drop_row"], (latest.sequence,))
         opened, closed = record.opened, record.closed
         head = Head(self._take(), latest.scope, latest.arrival, record.version, opened, closed, record.id)
-        self._do(_PUT, record_row(head, record, words, vector))
+        self._insert(record_row(head, record, words, vector))
         self._lineage(record.id, record.version, record.sources)
 
     def _close(self, op: Close) -> None:
@@ -272,3 +296,9 @@ class RecordOps:
         if latest.version != expected:
             raise version_moved(id, expected, latest.version, is_open=latest.current)
         return latest
+
+
+@cache
+def _insert_sql(given: tuple[bool, ...]) -> str:
+    columns = list(compress(COLUMNS, given))
+    return _SQL["put_record"].format(columns=", ".join(columns), places=", ".join("?" * len(columns)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engram.kernel.clock import from_micros, micros
@@ -13,6 +14,7 @@ from engram.kernel.scope import Scope
 from engram.stores.shared import pack, unpack
 
 __all__ = [
+    "COLUMNS",
     "Head",
     "Row",
     "edge_of",
@@ -27,6 +29,13 @@ __all__ = [
 ]
 
 Row = tuple[Any, ...]
+
+
+COLUMNS = (
+    *("sequence", "scope", "arrival", "version", "opened", "closed", "id", "kind", "level", "origin", "role"),
+    *("name", "time", "valid_start", "valid_end", "known_start", "known_end", "expires", "strength", "trust"),
+    *("made_by", "words", "vector", "sources", "metadata", "payload", "text"),
+)
 
 
 class Head(NamedTuple):
@@ -44,6 +53,7 @@ class Head(NamedTuple):
 def record_row(head: Head, record: Record, words: bytes, vector: bytes | None) -> Row:
     """The columns of table `records`: `head` where the store decides, the rest from the record."""
     valid, known = record.valid, record.known
+    time = micros(record.time)
     return (
         *head,
         record.kind,
@@ -51,10 +61,10 @@ def record_row(head: Head, record: Record, words: bytes, vector: bytes | None) -
         record.origin,
         record.role,
         record.name,
-        micros(record.time),
-        _micros(valid.start),
+        time,
+        time if valid.start is record.time else _micros(valid.start),
         _micros(valid.end),
-        _micros(known.start),
+        time if known.start is record.time else _micros(known.start),
         _micros(known.end),
         _micros(record.expires),
         record.strength,
@@ -71,14 +81,17 @@ def record_row(head: Head, record: Record, words: bytes, vector: bytes | None) -
 
 def record_of(row: Row) -> Record:
     """The record of a row of `records` or `versions`, followed by its scope's four fields."""
+    time = from_micros(row[12])
+    start = time if row[13] == row[12] else _moment(row[13])
+    known = time if row[15] == row[12] else _moment(row[15])
     return Record(
-        id=row[6],
-        kind=row[7],
-        text=row[26],
-        scope=Scope(row[27], row[28], row[29], row[30]),
-        time=from_micros(row[12]),
-        valid=Interval(_moment(row[13]), _moment(row[14])),
-        known=Interval(_moment(row[15]), _moment(row[16])),
+        row[6],
+        row[7],
+        row[26],
+        _scope(*row[27:]),
+        time,
+        Interval(start, _moment(row[14])),
+        Interval(known, _moment(row[16])),
         level=row[8],
         origin=row[9],
         role=row[10],
@@ -95,6 +108,11 @@ def record_of(row: Row) -> Record:
         opened=row[4],
         closed=row[5],
     )
+
+
+@lru_cache(maxsize=1024)
+def _scope(tenant: str, user_id: str | None, agent_id: str | None, run_id: str | None) -> Scope:
+    return Scope(tenant, user_id, agent_id, run_id)
 
 
 def scope_key(scope: Scope) -> str:

@@ -132,9 +132,9 @@ class SqliteStore:
         return self._database.read(problems)
 
     def purge(self) -> bool:
-        """Rewrite the file and empty the log; False where a reader or writer of another process prevents it.
+        """Rewrite the file and empty the log; False where other processes or a full disk prevent it now.
 
-        Waits for those at most a third of a second at each of three steps.
+        Waits for others at most a third of a second at each of four steps.
         """
         return self._database.bare(lambda link: purge(link, self.path))
 

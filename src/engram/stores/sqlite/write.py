@@ -105,6 +105,7 @@ class Transaction(RecordOps):
         if erased:
             self._do(_ERASE["unused_scopes"])
             self._scopes.clear()
+            self._last_scope = None, 0
             self._erasures += 1
             self._unpurged, self._changed = 1, True
 

@@ -38,7 +38,23 @@ ORDER BY r.sequence LIMIT :limit
 SELECT r.*, s.tenant, s.user_id, s.agent_id, s.run_id
 FROM {table} r JOIN scopes s ON s.id = r.scope
 WHERE {where}
-ORDER BY {order} LIMIT :limit
+
+-- name: ordered
+ ORDER BY {time}r.arrival, r.version LIMIT :limit
+
+-- name: scope_ids
+SELECT s.id FROM scopes s WHERE {pattern} LIMIT 2
+
+-- name: places
+SELECT i.sequence FROM records i
+WHERE i.scope IN (SELECT s.id FROM scopes s WHERE {pattern}) AND i.arrival > :arrival
+ORDER BY i.arrival
+
+-- name: places_one
+SELECT i.sequence FROM records i WHERE i.scope = :only AND i.arrival > :arrival ORDER BY i.arrival
+
+-- name: where_places
+r.sequence IN (SELECT value FROM json_each(:places))
 
 -- name: edges
 SELECT * FROM edges s WHERE {where} ORDER BY opened, id

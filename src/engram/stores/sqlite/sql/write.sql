@@ -13,7 +13,7 @@ SELECT id FROM scopes WHERE key = ?
 INSERT INTO scopes (key, tenant, user_id, agent_id, run_id) VALUES (?, ?, ?, ?, ?)
 
 -- name: put_record
-INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO records ({columns}) VALUES ({places})
 
 -- name: latest
 SELECT sequence, version, closed, known_end, arrival, scope, origin FROM records WHERE id = ?
