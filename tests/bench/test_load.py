@@ -125,11 +125,12 @@ BROKEN: list[tuple[object, str]] = [
     (turn(text=...), r"turns\[0\]\.text is missing"),
     (turn(text=3), r"turns\[0\]\.text: expected text, got int"),
     (turn(text="a\0b"), r"turns\[0\]\.text: a NUL character at position 1"),
-    (turn(id=...), r"turns\[0\]\.id: expected an id"),
-    (turn(id=""), r"turns\[0\]\.id: expected an id"),
+    (turn(id=...), r"turns\[0\]\.id: expected a number, or 1 to 512 printable"),
+    (turn(id=""), r"turns\[0\]\.id: expected a number, or 1 to 512 printable"),
     (turn(time="yesterday"), r"turns\[0\]\.time: 'yesterday' is not a time"),
-    (turn(session=[1]), r"turns\[0\]\.session: expected text or a number, got list"),
-    (turn(speaker=5), r"turns\[0\]\.speaker: expected text, got int"),
+    (turn(session=[1]), r"turns\[0\]\.session: expected a number, or 1 to 512 printable"),
+    (turn(speaker=" "), r"turns\[0\]\.speaker: expected a number, or 1 to 512 printable"),
+    ({**turn(), "name": "a\nb"}, r"name: expected a number, or 1 to 512 printable"),
     ({"turns": turn()["turns"] * 2}, r"turns\[1\]\.id: '1' is the id of number 0 already"),
     ({"documents": [{"id": "1", "text": "t", "title": 4}]}, r"documents\[0\]\.title: expected text"),
     ({**turn(), "questions": {}}, "questions: expected a list, got dict"),
@@ -140,7 +141,7 @@ BROKEN: list[tuple[object, str]] = [
     ),
     (
         {**turn(), "questions": [{"question": "q", "evidence": [None]}]},
-        r"questions\[0\]\.evidence\[0\]: expected an id",
+        r"questions\[0\]\.evidence\[0\]: expected a number, or 1",
     ),
 ]
 

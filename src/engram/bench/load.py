@@ -18,6 +18,7 @@ __all__ = ["Conversation", "DataSet", "Question", "Session", "data_sets", "read_
 
 _ENDINGS = (".json", ".json.gz")
 _ROLES = ("user", "assistant")
+_LONGEST = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def read_conversation(path: Path) -> Conversation:
     times = [message["time"] for session in sessions for message in session.messages if "time" in message]
     questions = _list(content, "questions", path) if content.get("questions") is not None else []
     return Conversation(
-        name=check_text(str(content.get("name") or _stem(path)), f"{path}: name"),
+        name=_id(content.get("name") or _stem(path), f"{path}: name"),
         sessions=tuple(sessions),
         questions=tuple(
             _question(item, f"{path}: questions[{place}]") for place, item in enumerate(questions)
@@ -149,15 +150,13 @@ def _sessions(turns: list[Any], path: Path) -> list[Session]:
     for number, turn in enumerate(turns):
         place = f"{path}: turns[{number}]"
         message = _message(turn, place, seen, number)
-        speaker = _text(turn, "speaker", place) if turn.get("speaker") is not None else "user"
+        speaker = _id(turn["speaker"], f"{place}.speaker") if turn.get("speaker") is not None else "user"
         if speaker.lower() in _ROLES:
             message["role"] = speaker.lower()
         else:
             message["name"] = speaker
         session = turn.get("session")
-        if session is not None and (isinstance(session, bool) or not isinstance(session, str | int)):
-            raise InvalidInput(f"{place}.session: expected text or a number, got {type(session).__name__}")
-        messages.append((None if session is None else str(session), message))
+        messages.append((None if session is None else _id(session, f"{place}.session"), message))
     return [
         Session(run_id, tuple(message for _, message in group))
         for run_id, group in groupby(messages, key=lambda pair: pair[0])
@@ -206,9 +205,13 @@ def _question(item: Any, place: str) -> Question:
 
 
 def _id(value: Any, place: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise InvalidInput(f"{place}: expected an id as text or a number, got {value!r:.40}")
-    return str(value)
+    """An id or a name as text; raises `InvalidInput` for what no scope or message can be called."""
+    text = "" if isinstance(value, bool) or not isinstance(value, str | int) else str(value)
+    if not text.strip() or len(text) > _LONGEST or not text.isprintable():
+        raise InvalidInput(
+            f"{place}: expected a number, or 1 to {_LONGEST} printable characters, got {value!r:.40}"
+        )
+    return text
 
 
 def _text(content: Mapping[str, Any], key: str, place: str) -> str:
