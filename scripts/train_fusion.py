@@ -1,11 +1,12 @@
 """Learn the default policy's weights from conversations with known evidence.
 
-    make train-fusion            # python scripts/train_fusion.py ../shared/data/locomo ../shared/data/beam
+    make train-fusion            # python scripts/train_fusion.py ../shared/data
 
 Writes `fusion.json` and `fusion.log` into `src/engram/operators/retrieval/data`. The columns come from the
-engine itself, asked as `engram bench` asks. Loss: for each question, the mean over its evidence of the
-negative log softmax of the fused score over all candidates, plus an L2 penalty; data sets weigh alike, and
-so do the questions of one. Deterministic. Needs scipy (dependency group `train`).
+engine itself, asked as `engram bench` asks. Loss: for each question, the mean over its evidence of
+-log(e^s / (e^s + sum of e^s over the others)), on the evidence and the hardest other candidates; an L2
+penalty, and one that holds the weights of the two kinds of conversation together; signals that match the
+query have weights >= 0. Data sets weigh alike (a corpus half), and so do the questions of one. Deterministic. Needs scipy (dependency group `train`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +31,36 @@ from engram.kernel.scope import Scope
 from engram.operators.retrieval.fuse import figures
 
 OUT = Path(__file__).parents[1] / "src/engram/operators/retrieval/data"
-L2 = 1e-3
+L2, TOGETHER = 1e-3, 1e-2
+ROWS = 100
 KS = (5, 10, 20, 50)
 FOLD_SEEDS = (0, 1, 2)
-CONTEXTS = ("bias", "assisted")
+CONTEXTS = ("people", "assisted")
+SHARES = {"musique": 0.5}
 Z, RAW = "z", "raw"
 SIGNALS = {
     "bm25_turn": Z,
-    "bm25_w1": Z,
     "bm25_w3": Z,
     "bm25_best": Z,
     "bm25_asked": Z,
     "coverage": Z,
     "pairs": RAW,
-    "dense_turn": Z,
-    "dense_w1": Z,
-    "dense_w3": Z,
-    "dense_session": Z,
+    "focus_turn": Z,
+    "focus_w3": Z,
+    "focus_session": Z,
     "named": RAW,
     "question": RAW,
     "after_question": RAW,
     "first": RAW,
-    "log_length": Z,
+    "log_length": RAW,
     "assistant": RAW,
     "when": RAW,
-    "advice": RAW,
+    "date": RAW,
+    "summary": RAW,
+    "told": RAW,
 }
+MATCHING = tuple(SIGNALS)[:10] + ("when", "date")  # more of it never speaks against a candidate
+HARD = ("bm25_turn", "bm25_w3", "focus_turn", "focus_w3", "named")
 
 Floats = NDArray[np.float64]
 
@@ -72,8 +77,8 @@ class Asked:
     category: str
 
 
-def ask_all(conversation: Conversation, number: int) -> list[Asked]:
-    """Every question with evidence, as the engine scores it."""
+def ask_all(conversation: Conversation, number: int, *, alone: bool = True) -> list[Asked]:
+    """Every question with evidence, as the engine scores it; `alone`: folds keep its questions together."""
     asked = []
     with Memory("ram:", policy="bm25") as memory:
         origins: dict[str, str] = {}
@@ -89,9 +94,8 @@ def ask_all(conversation: Conversation, number: int) -> list[Asked]:
                 ids = [origins[id] for id in found.rows(range(len(found)))]
                 evidence = np.array([id in question.evidence for id in ids])
                 missing = len(question.evidence) - int(evidence.sum())
-                asked.append(
-                    Asked(*standardised(found), evidence, missing, number, question.category)
-                )
+                place = number if alone else len(asked)
+                asked.append(Asked(*standardised(found), evidence, missing, place, question.category))
     return asked
 
 
@@ -108,29 +112,50 @@ def standardised(found: Columns) -> tuple[Floats, Floats]:
     return columns.T, np.array([known[name] for name in CONTEXTS])
 
 
-def loss(flat: Floats, groups: Sequence[Sequence[Asked]], l2: float) -> tuple[float, Floats]:
+def hardest(item: Asked) -> Asked:
+    """The question with its evidence and as many of the most alike other candidates as make `ROWS`."""
+    alike = item.columns[:, [list(SIGNALS).index(name) for name in HARD]].sum(axis=1)
+    order = np.argsort(np.where(item.evidence, np.inf, alike), kind="stable")[::-1][:ROWS]
+    return replace(item, columns=item.columns[order], evidence=item.evidence[order])
+
+
+def loss(flat: Floats, groups: Sequence[Sequence[Asked]], shares: Floats) -> tuple[float, Floats]:
     """The loss and its gradient at weights of shape [signals, contexts], flattened."""
     weights = flat.reshape(len(SIGNALS), len(CONTEXTS))
     total, gradient = 0.0, np.zeros_like(weights)
-    for group in groups:
-        usable = [item for item in group if item.evidence.any()]
-        for item in usable:
+    for group, portion in zip(groups, shares, strict=True):
+        for item in group:
             scores = item.columns @ (weights @ item.context)
-            peak = scores.max()
-            grown = np.exp(scores - peak)
-            share = 1.0 / item.evidence.sum()
-            wanted = item.evidence * share
-            weight = 1.0 / (len(usable) * len(groups))
-            total += weight * (np.log(grown.sum()) + peak - scores @ wanted)
-            slope = item.columns.T @ (grown / grown.sum() - wanted)
-            gradient += weight * np.outer(slope, item.context)
-    return total + l2 * float(flat @ flat), gradient.ravel() + 2 * l2 * flat
+            grown = np.exp(scores - scores.max())
+            against = grown[~item.evidence].sum()
+            wanted = grown[item.evidence]
+            found = wanted / (wanted + against)
+            weight = portion / len(group) / len(wanted)
+            total -= weight * float(np.log(np.maximum(found, 1e-300)).sum())
+            slope = np.empty(len(scores))
+            slope[item.evidence] = found - 1
+            slope[~item.evidence] = grown[~item.evidence] * (1 / (wanted + against)).sum()
+            gradient += weight * np.outer(item.columns.T @ slope, item.context)
+    apart = weights - weights.mean(axis=1, keepdims=True)
+    total += L2 * float((weights**2).sum()) + 2 * TOGETHER * float((apart**2).sum())
+    return total, (gradient + 2 * L2 * weights + 4 * TOGETHER * apart).ravel()
 
 
-def fit(groups: Sequence[Sequence[Asked]]) -> Floats:
+def fit(groups: dict[str, list[Asked]]) -> Floats:
     """Weights of shape [signals, contexts] that make the loss of these groups smallest."""
+    usable = [[hardest(item) for item in group if item.evidence.any()] for group in groups.values()]
+    shares = np.array([SHARES.get(name, 1.0) for name in groups])
     start = np.zeros(len(SIGNALS) * len(CONTEXTS))
-    found = minimize(loss, start, args=(groups, L2), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    bounds = [(0.0 if name in MATCHING else None, None) for name in SIGNALS for _ in CONTEXTS]
+    found = minimize(
+        loss,
+        start,
+        args=(usable, shares / shares.sum()),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 500},
+    )
     return np.asarray(found.x).reshape(len(SIGNALS), len(CONTEXTS))
 
 
@@ -155,9 +180,10 @@ def two_fold(groups: dict[str, list[Asked]]) -> dict[str, Floats]:
             count = 1 + max(item.conversation for item in group)
             side[name] = chance.permutation(count) % 2
         for fold in (0, 1):
-            kept = [
-                [item for item in group if side[name][item.conversation] != fold] for name, group in groups.items()
-            ]
+            kept = {
+                name: [item for item in group if side[name][item.conversation] != fold]
+                for name, group in groups.items()
+            }
             weights = fit(kept)
             for name, group in groups.items():
                 out = [index for index, item in enumerate(group) if side[name][item.conversation] == fold]
@@ -170,11 +196,11 @@ def report(groups: dict[str, list[Asked]], weights: Floats) -> list[str]:
     def line(kind: str, name: str, values: Floats) -> str:
         return f"{kind:<22}{name:<10}" + "  ".join(f"@{k} {value:.4f}" for k, value in zip(KS, values, strict=True))
 
-    lines = [f"questions: {', '.join(f'{name} {len(group)}' for name, group in groups.items())}; L2 {L2}"]
+    lines = [f"questions: {', '.join(f'{name} {len(group)}' for name, group in groups.items())}; L2 {L2}, {TOGETHER}"]
     lines += [line("learned on all", name, recalls(group, weights).mean(axis=0)) for name, group in groups.items()]
     lines += [line("two-fold", name, values) for name, values in two_fold(groups).items()]
     for name, group in groups.items():
-        others = [item for other, item in groups.items() if other != name]
+        others = {other: group for other, group in groups.items() if other != name}
         if others:
             lines.append(line("learned on the others", name, recalls(group, fit(others)).mean(axis=0)))
     lines.append("weights: " + ", ".join(CONTEXTS))
@@ -191,9 +217,12 @@ def main() -> None:
     arguments.add_argument("paths", nargs="+", type=Path)
     groups: dict[str, list[Asked]] = {}
     for data in data_sets(arguments.parse_args().paths):
-        found = [ask_all(conversation, number) for number, conversation in enumerate(data.conversations)]
+        found = [
+            ask_all(conversation, number, alone=len(data.conversations) > 1)
+            for number, conversation in enumerate(data.conversations)
+        ]
         groups[data.name] = [item for part in found for item in part]
-    weights = fit(list(groups.values()))
+    weights = fit(groups)
     lines = report(groups, weights)
     shipped: dict[str, Any] = {
         "contexts": list(CONTEXTS),

@@ -16,6 +16,7 @@ from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy
 from engram.kernel.record import Edge, Hit, Record
 from engram.kernel.scope import Scope
+from engram.operators.retrieval.dates import named_times
 from engram.operators.retrieval.query import ask as ask_index
 from engram.operators.retrieval.top import top
 
@@ -73,6 +74,7 @@ class Performer:
 
     def _score(self, effect: fx.Score) -> fx.Columns:
         vector, parts = self.core.query_vector(effect.query)
+        times = named_times(effect.query, effect.at or self.core.now())
         with self.lens.index(self.scope) as index:
             return index.score(
                 ask_index(effect.query),
@@ -82,6 +84,7 @@ class Performer:
                 level=effect.level,
                 signals=effect.signals,
                 parts=parts,
+                times=times,
             )
 
     def _read(self, ids: Sequence[str]) -> list[Record]:

@@ -2,13 +2,14 @@
 
 A candidate's ranking score is `sum over signals s of w_s * x_s`, with `x_s` the signal, standardised over
 the query's candidates where `scale` is "z", and `w_s = sum over contexts c of weights[s, c] * c`: contexts
-are figures of the scope and the query: `bias` is 1, `assisted` goes from 0 (nobody is an assistant) to 1
-(half of the turns are an assistant's), others come with the columns. The weights are learned by `scripts/train_fusion.py`.
+are figures of the scope and the query (`figures`), such as how much it is a talk among people and how much
+one with an assistant. The weights are learned by `scripts/train_fusion.py`.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,7 @@ __all__ = ["Fused", "Fusion", "figures", "fuse", "shipped"]
 
 _DATA = Path(__file__).parent / "data" / "fusion.json"
 _FLAT = 1e-6
+SHORT, LONG = 40.0, 200.0
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,15 @@ def shipped() -> Fusion:
 
 
 def figures(columns: Columns) -> dict[str, float]:
-    """What weights may depend on: the columns' own context, with `bias` and `assisted`."""
-    return {**columns.context, "bias": 1.0, "assisted": min(1.0, 2 * columns.context["assistant"])}
+    """What weights may depend on: the columns' own context, with `people` and `assisted` = 1 - `people`.
+
+    `assisted` goes from 0 (people in short turns) to 1 (an assistant says half of it, in turns of 200
+    words or more): the mean of the assistant's share and of the turns' length on a log scale from 40 to 200.
+    """
+    share = min(1.0, 2 * columns.context["assistant"])
+    length = math.log(max(columns.context["tokens"], 1.0) / SHORT) / math.log(LONG / SHORT)
+    assisted = (share + min(1.0, max(0.0, length))) / 2
+    return {**columns.context, "people": 1 - assisted, "assisted": assisted}
 
 
 def fuse(columns: Columns, fusion: Fusion) -> Fused:

@@ -62,7 +62,8 @@ class ScopeIndex:
     def apply(self, entries: Sequence[Entry]) -> None:
         """Take over entries: new records, new versions, closed ones, changed counters and vectors.
 
-        Entries that were applied before do nothing. Raises `NeedsMigration` for words of another format or
+        Entries that were applied before do nothing, and those without words (blank texts) are passed over.
+        Raises `NeedsMigration` for words of another format or
         vectors of other dimensions.
         """
         if not entries:

@@ -105,7 +105,7 @@ class Rows:
         self["kind"][first:] = self.kinds.of(entry.kind for entry in entries)
         self["alive"][first:] = 1
         self["length"][first:] = words.length
-        self["log_length"][first:] = np.log1p(words.length)
+        self["log_length"][first:] = np.log1p(words.length / 20)
         self["flags"][first:] = words.flags
         self.update(np.arange(first, end), entries)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,12 +25,15 @@ Floats = NDArray[np.float32]
 Signal = Callable[["Probe"], Floats]
 SIGNALS: dict[str, Signal] = {}
 FIXED: set[str] = set()
+DAY = 24 * 3600 * 1e6
 DATE_REACH = 7 * 86_400 * 1e6
 
 
 @dataclass
 class Probe:
     """One query at one index: what signals are computed from, each part when first asked for.
+
+    `times` are the stretches of time that the query names, half-open, in microseconds.
 
     Arrays "by position" have shape [layout.size]; `at` takes the candidates' part.
     """
@@ -240,8 +243,14 @@ def after_question(probe: Probe) -> Floats:
 
 @signal(fixed=True)
 def log_length(probe: Probe) -> Floats:
-    """log(1 + tokens)."""
+    """log(1 + tokens / 20)."""
     return probe.rows["log_length"][probe.candidates.row]
+
+
+@signal(fixed=True)
+def length(probe: Probe) -> Floats:
+    """log(1 + tokens / 20)."""
+    return np.log1p(probe.rows["length"][probe.candidates.row] / np.float32(20))
 
 
 @signal(fixed=True)
