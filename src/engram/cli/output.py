@@ -91,10 +91,14 @@ def show_hit(console: Console, hit: Hit, *, explain: bool = False) -> None:
         (f"  {hit.id}", "dim"),
     )
     console.print(head, soft_wrap=True)
-    console.print(Padding(Text(cut(hit.text)), (0, 0, 0, 7)))
+    console.print(Padding(Text(cut(hit.text)), (0, 0, 0, 7), expand=False))
     if explain:
         console.print(
-            Padding(Text(reasons(hit, 8) or "this policy gives no reasons", style="dim"), (0, 0, 0, 7))
+            Padding(
+                Text(reasons(hit, 8) or "this policy gives no reasons", style="dim"),
+                (0, 0, 0, 7),
+                expand=False,
+            )
         )
 
 
