@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import fusion_calibration as calibration
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -28,7 +29,8 @@ from engram.engine.performer import Performer
 from engram.kernel.clock import parse_time
 from engram.kernel.effects import Columns, Score
 from engram.kernel.scope import Scope
-from engram.operators.retrieval.fuse import figures
+from engram.operators.retrieval.calibrate import FEATURES
+from engram.operators.retrieval.fuse import Fusion, figures
 
 OUT = Path(__file__).parents[1] / "src/engram/operators/retrieval/data"
 L2, TOGETHER = 1e-3, 1e-2
@@ -211,12 +213,25 @@ def report(groups: dict[str, list[Asked]], weights: Floats) -> list[str]:
     return lines
 
 
+def as_dict(weights: Floats, known: dict[str, float]) -> dict[str, Any]:
+    """The weights as they are shipped."""
+    return {
+        "contexts": list(CONTEXTS),
+        "signals": {
+            name: {"scale": scale, "weights": [round(float(value), 5) for value in row]}
+            for (name, scale), row in zip(SIGNALS.items(), weights, strict=True)
+        },
+        "calibration": known,
+    }
+
+
 def main() -> None:
     """Load, learn, report, write."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("paths", nargs="+", type=Path)
     groups: dict[str, list[Asked]] = {}
-    for data in data_sets(arguments.parse_args().paths):
+    sets = data_sets(arguments.parse_args().paths)
+    for data in sets:
         found = [
             ask_all(conversation, number, alone=len(data.conversations) > 1)
             for number, conversation in enumerate(data.conversations)
@@ -224,14 +239,10 @@ def main() -> None:
         groups[data.name] = [item for part in found for item in part]
     weights = fit(groups)
     lines = report(groups, weights)
-    shipped: dict[str, Any] = {
-        "contexts": list(CONTEXTS),
-        "signals": {
-            name: {"scale": scale, "weights": [round(float(value), 5) for value in row]}
-            for (name, scale), row in zip(SIGNALS.items(), weights, strict=True)
-        },
-        "calibration": {},
-    }
+    shipped = as_dict(weights, dict.fromkeys(("bias", *FEATURES), 0.0))
+    questions = [case for data in sets for case in calibration.cases(data, Fusion.from_dict(shipped))]
+    shipped = as_dict(weights, calibration.fit(questions))
+    lines += calibration.report(questions)
     OUT.mkdir(exist_ok=True)
     (OUT / "fusion.json").write_text(json.dumps(shipped, indent=1) + "\n", encoding="utf-8")
     (OUT / "fusion.log").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -62,6 +62,13 @@ class Lexicon:
         self._count = (key & 0xFF).astype(np.float32)
         self._often = np.bincount(self._term, minlength=len(weights))
 
+    @property
+    def asked(self) -> tuple[float, float]:
+        """The idf of the query's different terms added up, and the share of it that stands nowhere."""
+        idf = rarity(self._often, self._averages.turns)
+        total = float(idf.sum())
+        return total, float(idf[self._often == 0].sum()) / total if total else 1.0
+
     @cached_property
     def turns(self) -> Floats:
         """By position: BM25 of the turn."""

@@ -62,9 +62,9 @@ class ScopeIndex:
     def apply(self, entries: Sequence[Entry]) -> None:
         """Take over entries: new records, new versions, closed ones, changed counters and vectors.
 
-        Entries that were applied before do nothing, and those without words (blank texts) are passed over.
-        Raises `NeedsMigration` for words of another format or
-        vectors of other dimensions.
+        Entries that were applied before do nothing. Without words (a record without text) they are no
+        candidates and stand in no window. Raises `NeedsMigration` for words of another format or vectors of
+        other dimensions.
         """
         if not entries:
             return
@@ -103,6 +103,7 @@ class ScopeIndex:
         `vector` is the query's, [dimensions], or `None`; `now` in microseconds; `made_by` the policy whose
         derived records may be seen; `signals` empty for all; `kinds` empty for all. `parts` are the
         query's words and their vectors (not normed), for the `focus` signals; without, those equal `dense`.
+        `times` are the stretches of time that the query names, half-open, in microseconds.
         Raises `InvalidInput` for an unknown signal.
         """
         names = tuple(signals) or tuple(SIGNALS)
@@ -122,7 +123,7 @@ class ScopeIndex:
         return ScopeColumns(
             names,
             matrix,
-            self._context(query, candidates),
+            self._context(probe),
             bounds(self._layout, candidates),
             self._rows.ids,
             level,
@@ -135,11 +136,11 @@ class ScopeIndex:
         dead: list[int] = []
         same: list[tuple[int, Entry]] = []
         for entry in entries:
-            row = row_of.get(entry.id)
+            row, shown = row_of.get(entry.id), bool(entry.words) and not entry.closed
             if row is None:
-                if not entry.closed:
+                if shown:
                     fresh.append(entry)
-            elif entry.closed:
+            elif not shown:
                 dead.append(row)
             elif self._rows.same_place(row, entry):
                 same.append((row, entry))
@@ -250,13 +251,20 @@ class ScopeIndex:
         norm = float(np.linalg.norm(total))
         return total / np.float32(norm) if norm > 0 else None
 
-    def _context(self, query: Query, candidates: Candidates) -> dict[str, float]:
-        """Figures of scope and query: `turns`, `sessions`, `tokens` a turn, `assistant` share, cues."""
-        averages = self._settle()
+    def _context(self, probe: Probe) -> dict[str, float]:
+        """Figures of scope and query.
+
+        `turns`, `sessions`, `tokens` a turn, `assistant` share, cues, the query's `idf` added up and the
+        share of it that is `unseen`.
+        """
+        averages = probe.averages
+        idf, unseen = probe.lexical.asked
         return {
             "turns": float(averages.turns),
             "sessions": float(averages.sessions),
             "tokens": averages.windows[0],
-            "assistant": candidates.assistant,
-            **{f"cue_{name}": value for name, value in query.cues.items()},
+            "assistant": probe.candidates.assistant,
+            "idf": idf,
+            "unseen": unseen,
+            **{f"cue_{name}": value for name, value in probe.query.cues.items()},
         }

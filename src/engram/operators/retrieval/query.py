@@ -28,13 +28,6 @@ CUES = {
         r"|provided|advised|proposed|shared|described|offered)\b",
         re.IGNORECASE,
     ),
-    "summary": re.compile(r"\b(?:summar\w*|overview|recap)\b", re.IGNORECASE),
-    "told": re.compile(
-        r"\b(?:did|have|had) you\b|\byour (?:suggestion|recommendation|advice|answer|explanation|list)s?\b"
-        r"|\byou(?:'ve| have| had)? (?:said|told|gave|given|recommended|suggested|mentioned|explained|listed"
-        r"|provided|advised|proposed|shared|described|offered)\b",
-        re.IGNORECASE,
-    ),
     "when": re.compile(r"\b(?:when|date)\b", re.IGNORECASE),
 }
 Parts = Sequence[tuple[str, NDArray[Any]]]

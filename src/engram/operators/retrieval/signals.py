@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +25,6 @@ Floats = NDArray[np.float32]
 Signal = Callable[["Probe"], Floats]
 SIGNALS: dict[str, Signal] = {}
 FIXED: set[str] = set()
-DAY = 24 * 3600 * 1e6
 DATE_REACH = 7 * 86_400 * 1e6
 
 
@@ -245,12 +244,6 @@ def after_question(probe: Probe) -> Floats:
 def log_length(probe: Probe) -> Floats:
     """log(1 + tokens / 20)."""
     return probe.rows["log_length"][probe.candidates.row]
-
-
-@signal(fixed=True)
-def length(probe: Probe) -> Floats:
-    """log(1 + tokens / 20)."""
-    return np.log1p(probe.rows["length"][probe.candidates.row] / np.float32(20))
 
 
 @signal(fixed=True)
