@@ -152,7 +152,6 @@ def columns(turns: Sequence[Turn], query: str, vector: Any) -> dict[str, dict[st
                 for pair in itertools.pairwise(sought)
                 if pair in following(turn)
             ),
-            "length": math.log1p(analyse(turn.text).length / 20),
             "log_length": math.log1p(analyse(turn.text).length / 20),
         }
         for name, value in row.items():

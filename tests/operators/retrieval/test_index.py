@@ -18,6 +18,7 @@ from operators.retrieval.reference import Turn, columns, sessions
 
 DIMENSIONS = 4
 MINUTE = 60 * 1_000_000
+DAY = 24 * 60 * MINUTE
 WORDS = ["harbour", "kettle", "violin", "Ada", "the", "you", "garden?", "yesterday", "harbour harbour"]
 VECTOR: st.SearchStrategy[tuple[float, ...]] = st.tuples(*[st.integers(-3, 3).map(float)] * DIMENSIONS)
 VECTORS = st.none() | VECTOR
@@ -63,6 +64,8 @@ class World:
         self.sequence += 1
         self.pending.append(entry(turn, self.sequence, **rest))
         self.current[turn.id] = turn
+        if not turn.text:  # a record without text is stored, not indexed
+            del self.current[turn.id]
 
     def close(self, id_: str) -> None:
         self.sequence += 1
@@ -277,6 +280,9 @@ def test_cues_of_the_query_open_signals() -> None:
         assert open_.signals[name].tolist() == [1.0]
         assert shut.signals[name].tolist() == [0.0]
     assert open_.context["assistant"] == open_.context["cue_when"] == 1.0
+    for name, text in (("summary", "a recap please"), ("told", "what did you say?")):
+        assert scored(index, text).signals[name].tolist() == [1.0]
+        assert shut.signals[name].tolist() == [0.0]
     assert scored(index, "when?", level=2).signals["when"].tolist() == [1.0]
 
 
@@ -310,3 +316,24 @@ def test_a_name_is_a_name_only_while_somebody_has_it() -> None:
     assert scored(index, "kettle Ada").signals["named"].tolist() == [0, 0]
     index.apply([other._replace(sequence=9, name="Bob")])
     assert scored(index, "kettle Bob").signals["named"].tolist() == [0, 1]
+
+
+def test_a_date_in_the_query_favours_turns_near_it_and_later_ones_more() -> None:
+    index = ScopeIndex(DIMENSIONS)
+    index.apply([entry(Turn(f"{day:02d}", day, day * DAY, "kettle", None), day + 1) for day in range(30)])
+    got = scored(index, times=[(10 * DAY, 11 * DAY)]).signals["date"]
+    np.testing.assert_allclose(got[[10, 11, 18, 6]], np.exp([0, 0, -1, -8 / 7]), rtol=1e-5)
+    two = scored(index, times=[(10 * DAY, 11 * DAY), (20 * DAY, 30 * DAY)]).signals["date"]
+    np.testing.assert_allclose(two[[10, 25]], 1.0)
+    assert not scored(index).signals["date"].any()
+
+
+def test_blank_texts_are_in_no_window_and_no_session() -> None:
+    index = ScopeIndex(DIMENSIONS)
+    index.apply(told("kettle", "", "violin"))
+    found = scored(index)
+    assert found.rows(range(len(found))) == ["t0", "t2"]
+    assert found.signals["bm25_w1"].tolist()[1] > 0
+    index.apply([told("", "", "")[0]._replace(sequence=9, version=2)])
+    found = scored(index)
+    assert found.rows(range(len(found))) == ["t2"]
