@@ -134,6 +134,7 @@ def _open(path: Path, start: "multiprocessing.synchronize.Event") -> None:
         put_one(store, a_record("by one of many"))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_many_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
     """One makes it, the others wait and use it."""
     context = multiprocessing.get_context("fork")

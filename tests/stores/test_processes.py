@@ -100,6 +100,7 @@ def _all_entries(store: SqliteStore) -> list[Entry]:
     return found
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_processes_see_each_other_at_the_next_call(tmp_path: Path) -> None:
     """Interleaved puts and erasures of four processes; each sees all of them at once."""
     path = tmp_path / "store.db"
@@ -128,6 +129,7 @@ def _put_apart(path: Path, name: str, count: int) -> None:
                 store.commit(Batch((Expunge((record.id,)),)))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_store_goes_on_after_a_fork_on_both_sides(tmp_path: Path) -> None:
     """No connection crosses the fork, though threads are at work and the parent ends first or last."""
     path = tmp_path / "store.db"

@@ -87,7 +87,7 @@ class EntryContract:
                 assert len(page) == 7 or not store.entries(pattern, page[-1].sequence, 7)
                 found += page
                 after = page[-1].sequence
-            assert len({entry.id for entry in found}) == count
+            assert len({entry.id for entry in found}) == len(found) == count
             assert [entry.sequence for entry in found] == sorted(entry.sequence for entry in found)
 
     def test_the_sequence_grows_with_every_change(self, store: Store) -> None:
@@ -154,6 +154,15 @@ class ErasureContract:
         assert store.scopes() == [(ANA, 1)]
         again = put_one(store, a_record(scope=BEN))
         assert store.select(Select(scope=BEN)) == [again]
+
+    def test_a_scope_can_be_refilled_in_the_same_batch(self, store: Store) -> None:
+        """As a rebuild does: what is erased and what takes its place go in together."""
+        record = put_one(store, a_record("old", origin="m-1"))
+        store.commit(Batch((Expunge((record.id,)), Put(a_record("new", origin="m-1")))))
+        assert [found.text for found in store.select(Select(scope=ANA))] == ["new"]
+        assert len(store.entries(ANA)) == 1
+        assert store.scopes() == [(ANA, 1)]
+        assert store.check() == []
 
     def test_survivors_that_name_what_is_gone_are_reported(self, store: Store) -> None:
         """Whoever erases a source must deal with what was made from it; `check` says where that is owed."""

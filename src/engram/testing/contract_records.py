@@ -240,5 +240,19 @@ class VersionContract:
         """Arrivals stay unique in a store."""
         first = put_one(store, a_record())
         store.commit(Batch((Put(a_record("kept", id="kept", arrival=first.arrival), keep=True),)))
+        following = store.sequence().last + 1
+        late = a_record("late", id="late", arrival=following)
+        store.commit(Batch((Put(a_record("new")), Put(late, keep=True))))
         arrivals = [record.arrival for record in store.select(Select())]
-        assert len(set(arrivals)) == 2
+        assert len(set(arrivals)) == 4
+
+    def test_each_version_has_its_own_sources(self, store: Store) -> None:
+        """What only an older version was made from leads to that version alone."""
+        first = put_one(store, a_record("tea", sources=("a",)))
+        store.commit(Batch((Supersede(replace(first, sources=("b",), known=Interval(day(1))), 1),)))
+        found = {source: store.select(Select(derived_from=(source,))) for source in "ab"}
+        assert {source: [record.version for record in found[source]] for source in "ab"} == {
+            "a": [],
+            "b": [2],
+        }
+        assert [record.version for record in store.select(Select(derived_from=("a",), history=True))] == [1]

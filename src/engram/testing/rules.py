@@ -87,7 +87,8 @@ class RecordRules(Driven):
         """Open a new version."""
         record = self.latest(number)
         if record is not None:
-            sources = tuple(dict.fromkeys((*record.sources, self.pick(number + 1))))
+            kept = record.sources if number % 2 else ()
+            sources = tuple(dict.fromkeys((*kept, self.pick(number + 1))))
             new = replace(record, text=text, known=Interval(known), sources=sources)
             self.commit(Supersede(new, record.version + off, words, None))
 
@@ -114,6 +115,14 @@ class RecordRules(Driven):
         """Destroy some records."""
         self.commit(Expunge(tuple(self.pick(number) for number in picks)))
         assert self.tested.purge()
+
+    @rule(number=numbers, record=records())
+    def rebuild(self, number: int, record: Record) -> None:
+        """Destroy a record and put another in its place, in one batch."""
+        old = self.latest(number)
+        if old is not None:
+            new = replace(record, scope=old.scope, origin=old.origin)
+            self.commit(Expunge((old.id,)), Put(new, b"r"))
 
     @rule(pairs=st.lists(st.tuples(numbers, st.sampled_from((None, 1, 2))), max_size=3))
     def require(self, pairs: Sequence[tuple[int, int | None]]) -> None:
