@@ -120,14 +120,8 @@ class ScopeIndex:
         matrix = np.empty((len(names), len(candidates)), np.float32)
         for number, name in enumerate(names):
             matrix[number] = column(name, probe)
-        return ScopeColumns(
-            names,
-            matrix,
-            self._context(probe),
-            bounds(self._layout, candidates),
-            self._rows.ids,
-            level,
-        )
+        rows = bounds(self._layout, candidates)
+        return ScopeColumns(names, matrix, self._context(probe), rows, self._rows.ids, level)
 
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[int], list[tuple[int, Entry]]]:
         """New rows to make, rows to take out, and rows to mend in place."""
