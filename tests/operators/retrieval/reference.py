@@ -108,6 +108,7 @@ def columns(turns: Sequence[Turn], query: str, vector: Any) -> dict[str, dict[st
     cut = sessions(list(turns))
     place = {turn.id: (group, at) for group in cut for at, turn in enumerate(group)}
     order = [turn for group in cut for turn in group]
+    ids = [turn.id for turn in order]
     sought = content(query, {turn.name for turn in turns if turn.name})
     wanted = {term: float(count) for term, count in Counter(sought).items()}
     result: dict[str, dict[str, float]] = {}
@@ -116,44 +117,49 @@ def columns(turns: Sequence[Turn], query: str, vector: Any) -> dict[str, dict[st
         for turn in order:
             group, at = place[turn.id]
             windows.append(group[max(0, at - reach) : at + reach + 1])
-        scores = lexical(windows, wanted)
-        result[f"bm25_{suffix}"] = {turn.id: score for turn, score in zip(order, scores, strict=True)}
-        result[f"dense_{suffix}"] = {
-            turn.id: dense(window, vector) for turn, window in zip(order, windows, strict=True)
-        }
-    by_session = lexical(cut, wanted)
-    result["bm25_session"] = {
-        turn.id: score for group, score in zip(cut, by_session, strict=True) for turn in group
-    }
+        result[f"bm25_{suffix}"] = dict(zip(ids, lexical(windows, wanted), strict=True))
+        result[f"dense_{suffix}"] = dict(zip(ids, (dense(window, vector) for window in windows), strict=True))
+    by_session = dict(zip(map(id, cut), lexical(cut, wanted), strict=True))
+    result["bm25_session"] = {turn.id: by_session[id(group)] for group in cut for turn in group}
     result["dense_session"] = {turn.id: dense(group, vector) for group in cut for turn in group}
-    turn_score = result["bm25_turn"]
+    score = result["bm25_turn"]
     result["bm25_best"] = {
-        turn.id: max(turn_score[other.id] for other in group) for group in cut for turn in group
+        turn.id: max(score[other.id] for other in group) for group in cut for turn in group
     }
-    often = Counter(term for turn in order for term in set(terms_of(turn)))
-    pair_often = Counter(pair for turn in order for pair in following(turn))
-    asked = set(analyse(query).hashes.tolist())
+    result["coverage"], result["pairs"] = coverage(order, wanted), neighbours(order, sought)
     for turn in order:
-        group, at = place[turn.id]
-        row = {
-            "named": bool(turn.name and asked & set(analyse(turn.name).hashes.tolist())),
-            "question": question(turn.text),
-            "after_question": at > 0 and question(group[at - 1].text),
-            "first": at == 0,
-            "assistant": turn.role == "assistant",
-            "bm25_asked": turn_score[group[at - 1].id] if at and question(group[at - 1].text) else 0.0,
-            "coverage": sum(
-                math.log(1 + (len(order) - often[term] + 0.5) / (often[term] + 0.5))
-                for term in wanted
-                if terms_of(turn)[term]
-            ),
-            "pairs": sum(
-                math.log(1 + len(order) / pair_often[pair])
-                for pair in itertools.pairwise(sought)
-                if pair in following(turn)
-            ),
-            "log_length": math.log1p(analyse(turn.text).length / 20),
-        }
-        for name, value in row.items():
+        for name, value in plain(turn, *place[turn.id], query, score).items():
             result.setdefault(name, {})[turn.id] = float(value)
     return result
+
+
+def coverage(order: list[Turn], wanted: dict[int, float]) -> dict[str, float]:
+    """By id: the idf of the different terms that stand in the turn."""
+    often = Counter(term for turn in order for term in set(terms_of(turn)))
+    rarity = {t: math.log(1 + (len(order) - often[t] + 0.5) / (often[t] + 0.5)) for t in wanted}
+    return {turn.id: sum(rarity[term] for term in wanted if terms_of(turn)[term]) for turn in order}
+
+
+def neighbours(order: list[Turn], sought: list[int]) -> dict[str, float]:
+    """By id: how rare the query's pairs are that stand in the turn."""
+    often = Counter(pair for turn in order for pair in following(turn))
+    pairs = [pair for pair in itertools.pairwise(sought) if often[pair]]
+    return {
+        turn.id: sum(math.log(1 + len(order) / often[pair]) for pair in pairs if pair in following(turn))
+        for turn in order
+    }
+
+
+def plain(turn: Turn, group: list[Turn], at: int, query: str, score: dict[str, float]) -> dict[str, float]:
+    """The signals that need no counting; the turn is `group[at]`."""
+    asked = set(analyse(query).hashes.tolist())
+    answers = at > 0 and question(group[at - 1].text)
+    return {
+        "named": bool(turn.name and asked & set(analyse(turn.name).hashes.tolist())),
+        "question": question(turn.text),
+        "after_question": answers,
+        "first": at == 0,
+        "assistant": turn.role == "assistant",
+        "bm25_asked": score[group[at - 1].id] if answers else 0.0,
+        "log_length": math.log1p(analyse(turn.text).length / 20),
+    }
