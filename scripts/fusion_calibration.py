@@ -9,47 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from fusion_columns import Part, Remembered, remembered
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from engram import Memory
 from engram.bench.load import Conversation, DataSet
 from engram.bench.run import auroc
-from engram.engine.performer import Performer
-from engram.kernel.clock import parse_time
-from engram.kernel.effects import Columns, Score
-from engram.kernel.scope import Scope
 from engram.operators.retrieval.calibrate import FEATURES, features
 from engram.operators.retrieval.fuse import Fusion, fuse
 
 Floats = NDArray[np.float64]
 TOP = 10
 L2 = 1e-3
-
-
-@dataclass(frozen=True)
-class Part:
-    """Columns cut to some of their candidates."""
-
-    names: tuple[str, ...]
-    matrix: Any
-    context: Mapping[str, float]
-    ids: tuple[str, ...]
-
-    @property
-    def signals(self) -> Mapping[str, Any]:
-        """Signal name to array."""
-        return dict(zip(self.names, self.matrix, strict=True))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def rows(self, positions: Sequence[int]) -> list[str]:
-        """Ids of positions."""
-        return [self.ids[position] for position in positions]
 
 
 @dataclass(frozen=True)
@@ -74,88 +47,52 @@ def cases(data: DataSet, fusion: Fusion) -> list[Case]:
     found: list[Case] = []
     many = len(data.conversations)
     for number, conversation in enumerate(data.conversations):
-        with Memory("ram:", policy="bm25") as memory:
-            sessions: dict[str, str | None] = {}
-            origins: dict[str, str] = {}
-            for session in conversation.sessions:
-                receipt = memory.add(
-                    list(session.messages), user_id=conversation.name, run_id=session.run_id
-                )
-                origins |= {str(item.id): str(item.origin) for item in receipt.items}
-                sessions |= {str(item.origin): session.run_id for item in receipt.items}
-            here = _Here(memory, conversation, fusion, origins, sessions)
-            other = data.conversations[(number + 1) % many] if many > 1 else None
-            for place, case in enumerate(here.cases(other)):
+        other = data.conversations[(number + 1) % many] if many > 1 else None
+        with remembered(conversation) as here:
+            for place, (kind, columns, evidence) in enumerate(_forms(here, fusion, other)):
                 fold = number % 2 if many > 1 else place // 2 % 2
-                found.append(Case(case[0], data.name, fold, *case[1:]))
+                found.append(Case(kind, data.name, fold, *seen(columns, fusion, evidence)))
     return found
 
 
-@dataclass
-class _Here:
-    """One conversation, remembered."""
+Form = tuple[str, Part, frozenset[str]]
+NOTHING: frozenset[str] = frozenset()
 
-    memory: Memory
-    conversation: Conversation
-    fusion: Fusion
-    origins: dict[str, str]
-    sessions: dict[str, str | None]
 
-    def cases(self, other: Conversation | None) -> Iterator[tuple[str, Floats, Floats, Floats]]:
-        """(kind, features, behind, evidence) of the conversation's questions and of another's."""
-        for question in self.conversation.questions:
-            columns = self.columns(question.text)
-            if not question.evidence:
-                yield self.case("unanswered", columns, frozenset())
-                continue
-            if question.category == "5":  # asked of the wrong person: evidence, but no answer
-                yield self.case("wrong person", columns, question.evidence)
-                continue
-            yield self.case("answerable", columns, question.evidence)
-            hidden = {self.sessions.get(id) for id in question.evidence}
-            kept = [index for index, id in enumerate(columns.ids) if self.sessions.get(id) not in hidden]
-            if len(kept) > TOP:
-                ids = tuple(columns.ids[index] for index in kept)
-                part = Part(columns.names, columns.matrix[:, kept], columns.context, ids)
-                yield self.case("hidden", part, frozenset())
-        if other is not None:
-            for question in other.questions:
-                if question.evidence:
-                    yield self.case("elsewhere", self.columns(self.renamed(question.text, other)), frozenset())
+def _forms(here: Remembered, fusion: Fusion, other: Conversation | None) -> Iterator[Form]:
+    """(kind, columns, evidence) of the conversation's questions, in all their forms, and of another's."""
+    for question in here.conversation.questions:
+        columns = here.columns(question.text, fusion.signals)
+        if not question.evidence:
+            yield "unanswered", columns, NOTHING
+        elif question.category == "5":  # asked of the wrong person: evidence, but no answer
+            yield "wrong person", columns, question.evidence
+        else:
+            yield "answerable", columns, question.evidence
+            touched = {here.sessions.get(id) for id in question.evidence}
+            left = columns.without(frozenset(id for id in columns.ids if here.sessions.get(id) in touched))
+            if len(left) > TOP:
+                yield "hidden", left, NOTHING
+    for question in other.questions if other else ():
+        if question.evidence and other is not None:
+            text = question.text
+            for theirs, ours in zip(_speakers(other), _speakers(here.conversation), strict=False):
+                text = re.sub(rf"\b{re.escape(theirs)}\b", ours, text)
+            yield "elsewhere", here.columns(text, fusion.signals), NOTHING
 
-    def renamed(self, text: str, other: Conversation) -> str:
-        """The other conversation's question with this one's speakers in it."""
-        for theirs, ours in zip(_speakers(other), _speakers(self.conversation), strict=False):
-            text = re.sub(rf"\b{re.escape(theirs)}\b", ours, text)
-        return text
 
-    def columns(self, text: str) -> Part:
-        """What the engine gives for a query, ids as in the file."""
-        core = self.memory._bound.core
-        performer = Performer(core, core.policy, Scope(user_id=self.conversation.name), core.present)
-        last = self.conversation.last
-        at = None if last is None else parse_time(last)[0]
-        found: Columns = performer(Score(text, self.fusion.signals, at=at), "0")
-        ids = tuple(self.origins[id] for id in found.rows(range(len(found))))
-        return Part(tuple(found.names), found.matrix, found.context, ids)
-
-    def case(
-        self, kind: str, columns: Part, evidence: frozenset[str]
-    ) -> tuple[str, Floats, Floats, Floats]:
-        """The question as the calibration sees it."""
-        fused = fuse(columns, self.fusion)
-        best = np.argsort(-fused.scores, kind="stable")[:TOP]
-        behind = np.full(TOP, np.nan)
-        behind[: len(best)] = fused.scores[best] - fused.scores[best[0]]
-        hits = np.zeros(TOP)
-        hits[: len(best)] = [columns.ids[index] in evidence for index in best]
-        return kind, features(columns, fused), behind, hits
+def seen(columns: Part, fusion: Fusion, evidence: frozenset[str]) -> tuple[Floats, Floats, Floats]:
+    """Features, how far the best ten lie behind the best (NaN: there is none), which are evidence."""
+    fused = fuse(columns, fusion)
+    best = np.argsort(-fused.scores, kind="stable")[:TOP]
+    behind, hits = np.full(TOP, np.nan), np.zeros(TOP)
+    behind[: len(best)] = fused.scores[best] - fused.scores[best[0]]
+    hits[: len(best)] = [columns.ids[index] in evidence for index in best]
+    return features(columns, fused), behind, hits
 
 
 def _speakers(conversation: Conversation) -> list[str]:
-    names = (
-        message.get("name") for session in conversation.sessions for message in session.messages
-    )
+    names = (message.get("name") for session in conversation.sessions for message in session.messages)
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
@@ -171,7 +108,7 @@ def logistic(columns: Floats, wanted: Floats, weight: Floats) -> Floats:
         return float(weight @ value + L2 * flat[:-1] @ flat[:-1]), slope + 2 * L2 * np.r_[flat[:-1], 0]
 
     found = minimize(loss, np.zeros(plain.shape[1]), jac=True, method="L-BFGS-B").x
-    return np.r_[found[:-1] / spread, found[-1] - (found[:-1] / spread) @ mean]
+    return np.asarray(np.r_[found[:-1] / spread, found[-1] - (found[:-1] / spread) @ mean])
 
 
 def balanced(found: Sequence[Case]) -> Floats:
@@ -183,7 +120,7 @@ def balanced(found: Sequence[Case]) -> Floats:
             kinds = {case.kind for case in found if case.data == data} & set(UNANSWERABLE)
             if here:
                 weights[here] = (0.5 if kind == "answerable" else 0.5 / len(kinds)) / len(here)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 UNANSWERABLE = ("unanswered", "elsewhere", "hidden")
@@ -209,9 +146,8 @@ def fit(found: Sequence[Case]) -> dict[str, float]:
 
 def level(case: Case, known: Mapping[str, float]) -> float:
     """The logit that the question can be answered."""
-    return known["bias"] + sum(
-        known[name] * value for name, value in zip(FEATURES, case.features, strict=True)
-    )
+    shares = (known[name] * float(value) for name, value in zip(FEATURES, case.features, strict=True))
+    return known["bias"] + sum(shares)
 
 
 def report(found: Sequence[Case]) -> list[str]:

@@ -6,7 +6,8 @@ Writes `fusion.json` and `fusion.log` into `src/engram/operators/retrieval/data`
 engine itself, asked as `engram bench` asks. Loss: for each question, the mean over its evidence of
 -log(e^s / (e^s + sum of e^s over the others)), on the evidence and the hardest other candidates; an L2
 penalty, and one that holds the weights of the two kinds of conversation together; signals that match the
-query have weights >= 0. Data sets weigh alike (a corpus half), and so do the questions of one. Deterministic. Needs scipy (dependency group `train`).
+query have weights >= 0. Data sets weigh alike (a corpus half), and so do the questions of one.
+Deterministic. Needs scipy, which the development lock has.
 """
 
 from __future__ import annotations
@@ -20,15 +21,11 @@ from typing import Any
 
 import fusion_calibration as calibration
 import numpy as np
+from fusion_columns import Part, remembered
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from engram import Memory
 from engram.bench.load import Conversation, data_sets
-from engram.engine.performer import Performer
-from engram.kernel.clock import parse_time
-from engram.kernel.effects import Columns, Score
-from engram.kernel.scope import Scope
 from engram.operators.retrieval.calibrate import FEATURES
 from engram.operators.retrieval.fuse import Fusion, figures
 
@@ -61,7 +58,7 @@ SIGNALS = {
     "summary": RAW,
     "told": RAW,
 }
-MATCHING = tuple(SIGNALS)[:10] + ("when", "date")  # more of it never speaks against a candidate
+MATCHING = (*tuple(SIGNALS)[:10], "when", "date")  # more of it never speaks against a candidate
 HARD = ("bm25_turn", "bm25_w3", "focus_turn", "focus_w3", "named")
 
 Floats = NDArray[np.float64]
@@ -76,32 +73,23 @@ class Asked:
     evidence: NDArray[np.bool_]
     missing: int
     conversation: int
-    category: str
 
 
 def ask_all(conversation: Conversation, number: int, *, alone: bool = True) -> list[Asked]:
     """Every question with evidence, as the engine scores it; `alone`: folds keep its questions together."""
-    asked = []
-    with Memory("ram:", policy="bm25") as memory:
-        origins: dict[str, str] = {}
-        for session in conversation.sessions:
-            receipt = memory.add(list(session.messages), user_id=conversation.name, run_id=session.run_id)
-            origins |= {str(item.id): str(item.origin) for item in receipt.items}
-        core = memory._bound.core
-        performer = Performer(core, core.policy, Scope(user_id=conversation.name), core.present)
-        at = None if conversation.last is None else parse_time(conversation.last)[0]
+    asked: list[Asked] = []
+    with remembered(conversation) as here:
         for question in conversation.questions:
             if question.evidence:
-                found: Columns = performer(Score(question.text, tuple(SIGNALS), at=at), "0")
-                ids = [origins[id] for id in found.rows(range(len(found)))]
-                evidence = np.array([id in question.evidence for id in ids])
+                found = here.columns(question.text, tuple(SIGNALS))
+                evidence = np.array([id in question.evidence for id in found.ids])
                 missing = len(question.evidence) - int(evidence.sum())
                 place = number if alone else len(asked)
-                asked.append(Asked(*standardised(found), evidence, missing, place, question.category))
+                asked.append(Asked(*standardised(found), evidence, missing, place))
     return asked
 
 
-def standardised(found: Columns) -> tuple[Floats, Floats]:
+def standardised(found: Part) -> tuple[Floats, Floats]:
     """Columns as the fusion sees them, and the figures of scope and query."""
     matrix = np.asarray(found.matrix, np.float64)
     scale = np.array([kind == Z for kind in SIGNALS.values()])
@@ -193,16 +181,22 @@ def two_fold(groups: dict[str, list[Asked]]) -> dict[str, Floats]:
     return {name: rows.mean(axis=0) for name, rows in totals.items()}
 
 
+def line(kind: str, name: str, values: Floats) -> str:
+    """One line of the log."""
+    return f"{kind:<22}{name:<10}" + "  ".join(
+        f"@{k} {value:.4f}" for k, value in zip(KS, values, strict=True)
+    )
+
+
 def report(groups: dict[str, list[Asked]], weights: Floats) -> list[str]:
     """The log: recall with all, two-fold, and with weights of the other data sets only; the weights."""
-    def line(kind: str, name: str, values: Floats) -> str:
-        return f"{kind:<22}{name:<10}" + "  ".join(f"@{k} {value:.4f}" for k, value in zip(KS, values, strict=True))
-
-    lines = [f"questions: {', '.join(f'{name} {len(group)}' for name, group in groups.items())}; L2 {L2}, {TOGETHER}"]
-    lines += [line("learned on all", name, recalls(group, weights).mean(axis=0)) for name, group in groups.items()]
+    counts = ", ".join(f"{name} {len(group)}" for name, group in groups.items())
+    lines = [f"questions: {counts}; L2 {L2}, {TOGETHER}"]
+    for name, group in groups.items():
+        lines.append(line("learned on all", name, recalls(group, weights).mean(axis=0)))
     lines += [line("two-fold", name, values) for name, values in two_fold(groups).items()]
     for name, group in groups.items():
-        others = {other: group for other, group in groups.items() if other != name}
+        others = {other: rest for other, rest in groups.items() if other != name}
         if others:
             lines.append(line("learned on the others", name, recalls(group, fit(others)).mean(axis=0)))
     lines.append("weights: " + ", ".join(CONTEXTS))

@@ -22,7 +22,10 @@ _MIN_CACHE_MB = 1
 
 
 def default_url() -> str:
-    """`ENGRAM_URL`, or one file under the platform's data folder (`ENGRAM_HOME` moves it)."""
+    """`ENGRAM_URL`, or one file under the platform's data folder (`ENGRAM_HOME` moves it), which is made.
+
+    Raises `ConfigError` where that folder cannot be made.
+    """
     url = os.environ.get("ENGRAM_URL")
     if url:
         return url
@@ -30,6 +33,12 @@ def default_url() -> str:
 
     home = os.environ.get("ENGRAM_HOME")
     folder = Path(home) if home else user_data_path("engram", appauthor=False)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the data folder {folder} cannot be made ({error.strerror}); set ENGRAM_HOME"
+        ) from error
     return f"sqlite:///{folder / 'memory.db'}"
 
 

@@ -97,7 +97,7 @@ def term_hash(term: str) -> int:
 
 def analyse(text: str) -> Words:
     """The text's terms, hashed and counted. Safe to call from several threads."""
-    found: NDArray[np.uint32] = np.frombuffer(_hashes(text), np.uint32)
+    found: NDArray[np.uint32] = np.frombuffer(ordered_hashes(text), np.uint32)
     size = found.size
     ordered = np.sort(found)
     edge = np.ones(size + 1, np.bool_)
@@ -114,7 +114,7 @@ def analyse_many(texts: Iterable[str]) -> list[Words]:
     return [analyse(text) for text in texts]
 
 
-def _hashes(text: str) -> bytes:
+def ordered_hashes(text: str) -> bytes:
     """The hashes of the text's terms in order, as native uint32; long texts are split slice by slice."""
     if len(text) <= _SLICE:
         return b"".join(map(_memo.__getitem__, text.split()))

@@ -17,7 +17,9 @@ from engram.operators.retrieval.codec import (
     unpack_vectors,
     unpack_words,
 )
+from engram.operators.retrieval.flags import flags_of
 from engram.operators.retrieval.growing import CHUNK, Table, Vectors
+from engram.operators.retrieval.pairs import ordered, pairs, telling
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import ask, read
 from engram.operators.retrieval.speakers import Speakers
@@ -26,17 +28,18 @@ from engram.operators.retrieval.top import top
 
 @given(st.lists(st.text(max_size=60), max_size=6))
 def test_words_survive_packing(texts: list[str]) -> None:
-    got = unpack_words([pack_words(analyse(text), 5) for text in texts])
+    got = unpack_words(pack_words(texts))
     assert got.length.tolist() == [analyse(text).length for text in texts]
-    assert got.flags.tolist() == [5] * len(texts)
+    assert got.flags.tolist() == [flags_of(text) for text in texts]
     for number, text in enumerate(texts):
-        mine = got.text == number
-        assert got.hash[mine].tolist() == analyse(text).hashes.tolist()
-        assert got.times[mine].tolist() == analyse(text).counts.tolist()
-
-
-def test_a_term_said_a_thousand_times_counts_as_255() -> None:
-    assert unpack_words([pack_words(analyse("kettle " * 1000), 0)]).times.tolist() == [255]
+        mine, plain = got.text == number, got.times > 0
+        assert got.hash[mine & plain].tolist() == analyse(text).hashes.tolist()
+        assert got.times[mine & plain].tolist() == analyse(text).counts.tolist()
+        said = ordered(text)
+        near = np.unique(pairs(said[telling(said)]))
+        assert got.hash[mine & ~plain].tolist() == near.tolist()
+    assert [pack_words([text])[0] for text in texts] == pack_words(texts)
+    assert unpack_words(pack_words(["kettle " * 1000])).times.tolist() == [255, 0]
 
 
 def test_blank_texts_have_no_entry_and_vectors_may_come_later() -> None:

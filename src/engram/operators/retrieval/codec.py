@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.errors import NeedsMigration
-from engram.operators.analysis import Words, analyse
+from engram.operators.analysis import ordered_hashes
 from engram.operators.retrieval.flags import flags_of
-from engram.operators.retrieval.pairs import ordered, pairs, telling
+from engram.operators.retrieval.pairs import pairs, telling
 
 __all__ = ["WordColumns", "encode", "pack_vectors", "pack_words", "unpack_vectors", "unpack_words"]
 
@@ -20,7 +20,7 @@ VERSION = 1
 HEADER = np.dtype([("version", "u1"), ("spare", "u1"), ("flags", "<u2"), ("length", "<u4")])
 TERM = np.dtype([("hash", "<u4"), ("count", "u1")])
 MOST = 255
-NONE = np.zeros(0, np.uint32)
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 _HEAD = struct.Struct("<BBHI")
 
 
@@ -38,19 +38,44 @@ class WordColumns(NamedTuple):
     times: NDArray[np.uint8]
 
 
-def pack_words(words: Words, flags: int, near: NDArray[np.uint32] = NONE) -> bytes:
-    """A text's terms, length in tokens and flags. A count above 255 is kept as 255.
+def pack_words(texts: Sequence[str]) -> list[bytes]:
+    """Each text's terms, length in tokens and flags; `b""` for a blank one. A count above 255 is kept as 255.
 
-    `near` are hashes of neighbouring words (`pairs`); they are kept as terms with count 0.
+    Pairs of neighbouring words (`pairs`) are kept behind the terms, with count 0.
     """
-    near = np.sort(near)
-    near = np.concatenate((near[:1], near[1:][near[1:] != near[:-1]]))
-    size = len(words.hashes)
-    terms = np.zeros(size + len(near), TERM)
-    terms["hash"][:size] = words.hashes
-    terms["hash"][size:] = near
-    terms["count"][:size] = np.minimum(words.counts, MOST)
-    return _HEAD.pack(VERSION, 0, flags, words.length) + terms.tobytes()
+    streams = [ordered_hashes(text) for text in texts]
+    lengths = np.array([len(stream) // 4 for stream in streams], np.int64)
+    hashes = np.frombuffer(b"".join(streams), np.uint32)
+    text_of = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
+    terms, counts = _distinct(text_of, hashes)
+    content = telling(hashes)
+    said, by = hashes[content], text_of[content]
+    beside = by[1:] == by[:-1]
+    near, _ = _distinct(by[:-1][beside], pairs(said)[beside])
+    packed = np.zeros(len(terms) + len(near), TERM)
+    keys = np.concatenate((terms, near))
+    order = np.argsort(keys >> _HALF, kind="stable")
+    packed["hash"] = (keys & _LOW)[order]
+    packed["count"][: len(terms)] = np.minimum(counts, MOST)
+    packed["count"] = packed["count"][order]
+    ends = np.searchsorted((keys >> _HALF)[order], np.arange(len(texts) + 1, dtype=np.uint64)) * TERM.itemsize
+    body, places = packed.tobytes(), ends.tolist()
+    return [
+        _HEAD.pack(VERSION, 0, flags_of(text), length) + body[start:end] if text.strip() else b""
+        for text, length, start, end in zip(texts, lengths.tolist(), places, places[1:], strict=False)
+    ]
+
+
+def _distinct(
+    text_of: NDArray[np.uint64], hashes: NDArray[np.uint32]
+) -> tuple[NDArray[np.uint64], NDArray[Any]]:
+    """The different (text, hash) pairs, as text << 32 | hash, ascending, and how often each occurs."""
+    keys = text_of << _HALF | hashes
+    keys.sort()
+    edge = np.ones(len(keys) + 1, np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=edge[1 : len(keys)])
+    edges = np.flatnonzero(edge) if len(keys) else np.zeros(1, np.int64)
+    return keys[edges[:-1]], np.diff(edges)
 
 
 def unpack_words(blobs: Sequence[bytes]) -> WordColumns:
@@ -115,12 +140,7 @@ def encode(texts: Sequence[str], vectors: NDArray[Any] | None = None) -> list[tu
 
     `vectors` has shape [len(texts), dimensions]. A blank text has no vector to wait for.
     """
-    words = [_words(text) if text.strip() else b"" for text in texts]
+    words = pack_words(texts)
     if vectors is None:
         return [(packed, None if packed else b"") for packed in words]
     return list(zip(words, pack_vectors(np.asarray(vectors, np.float32)), strict=True))
-
-
-def _words(text: str) -> bytes:
-    hashes = ordered(text)
-    return pack_words(analyse(text), flags_of(text), pairs(hashes[telling(hashes)]))

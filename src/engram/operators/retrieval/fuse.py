@@ -95,8 +95,10 @@ def fuse(columns: Columns, fusion: Fusion) -> Fused:
     known = figures(columns)
     context = np.array([known[name] for name in fusion.contexts])
     slopes = fusion.weights @ context
-    means = np.where(fusion.standardised, matrix.mean(axis=1, dtype=np.float64), 0.0)
-    squares = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64) / max(1, matrix.shape[1])
+    count = max(1, matrix.shape[1])
+    sums = matrix @ np.ones(matrix.shape[1], np.float32)
+    means = np.where(fusion.standardised, sums / count, 0.0)
+    squares = np.array([float(row.dot(row)) for row in matrix]) / count
     spread = np.sqrt(np.maximum(squares - means**2, 0.0))
     flat = fusion.standardised & (spread <= _FLAT * np.maximum(np.abs(means), 1e-3))
     slopes = np.where(flat, 0.0, slopes / np.where(fusion.standardised & ~flat, spread, 1.0))

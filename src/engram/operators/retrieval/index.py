@@ -101,10 +101,9 @@ class ScopeIndex:
         """Columns over all candidates of a level (0 turns and derived records, 1 windows, 2 sessions).
 
         `vector` is the query's, [dimensions], or `None`; `now` in microseconds; `made_by` the policy whose
-        derived records may be seen; `signals` empty for all; `kinds` empty for all. `parts` are the
-        query's words and their vectors (not normed), for the `focus` signals; without, those equal `dense`.
-        `times` are the stretches of time that the query names, half-open, in microseconds.
-        Raises `InvalidInput` for an unknown signal.
+        derived records may be seen; `signals` and `kinds` empty for all. `parts` are the query's words and
+        their vectors, not normed, for the `focus` signals (without, those equal `dense`). `times` are the
+        stretches of time that the query names. Raises `InvalidInput` for an unknown signal.
         """
         names = tuple(signals) or tuple(SIGNALS)
         if unknown := [name for name in names if name not in SIGNALS]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engram.operators.analysis import STOPWORDS, _hashes
+from engram.operators.analysis import STOPWORDS, ordered_hashes
 
 __all__ = ["ordered", "pairs", "telling"]
 
@@ -16,7 +16,7 @@ MIX = np.uint32(0x9E3779B1)
 
 def ordered(text: str) -> Hashes:
     """The hashes of a text's terms in order, repeats and common words included."""
-    return np.frombuffer(_hashes(text), np.uint32)
+    return np.frombuffer(ordered_hashes(text), np.uint32)
 
 
 def telling(hashes: Hashes) -> NDArray[np.bool_]:
