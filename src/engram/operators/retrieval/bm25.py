@@ -20,8 +20,7 @@ __all__ = ["K1", "Averages", "B", "Lexicon", "rarity"]
 
 K1 = 1.2
 B = 0.75
-NEAR = np.arange(-1, 2)[:, None]
-FAR = np.arange(-3, 4)[:, None]
+LEVELS = {1: 1, 3: 2}  # turns on each side: place among the levels
 COMMON = 24
 AT_ONCE = 1 << 22
 Floats = NDArray[np.float32]
@@ -88,23 +87,14 @@ class Lexicon:
         return scores
 
     @cached_property
-    def windows(self) -> tuple[Floats, Floats]:
-        """By position: BM25 of the windows of 1 and of 3 turns on each side; 0 at blanks."""
-        size, terms = self._layout.size, len(self._weights)
-        scores = (np.zeros(size, np.float32), np.zeros(size, np.float32))
-        ends = np.cumsum(self._often)
-        common = self._often * COMMON > size
-        for term in np.flatnonzero(common).tolist():
-            self._common(slice(int(ends[term] - self._often[term]), int(ends[term])), scores)
-        step = max(1, AT_ONCE // size)
-        for first in range(0, terms, step):
-            last = min(first + step, terms)
-            here = slice(int(ends[first] - self._often[first]), int(ends[last - 1]))
-            rest: slice | Whole = here
-            if common[first:last].any():
-                rest = here.start + np.flatnonzero(~common[self._term[here]])
-            self._rare(rest, first, last, scores)
-        return scores
+    def near(self) -> Floats:
+        """By position: BM25 of the window of 1 turn on each side; 0 at blanks."""
+        return self._windows(1)
+
+    @cached_property
+    def far(self) -> Floats:
+        """By position: BM25 of the window of 3 turns on each side; 0 at blanks."""
+        return self._windows(3)
 
     @cached_property
     def sessions(self) -> Floats:
@@ -122,26 +112,42 @@ class Lexicon:
         np.add.at(scores, session, gain[term] * _tame(counts, tokens, self._averages.session))
         return scores
 
-    def _common(self, here: slice, scores: tuple[Floats, Floats]) -> None:
+    def _windows(self, reach: int) -> Floats:
+        size, terms = self._layout.size, len(self._weights)
+        scores = np.zeros(size, np.float32)
+        ends = np.cumsum(self._often)
+        common = self._often * COMMON > size
+        for term in np.flatnonzero(common).tolist():
+            self._common(slice(int(ends[term] - self._often[term]), int(ends[term])), reach, scores)
+        step = max(1, AT_ONCE // size)
+        for first in range(0, terms, step):
+            last = min(first + step, terms)
+            here = slice(int(ends[first] - self._often[first]), int(ends[last - 1]))
+            rest: slice | Whole = here
+            if common[first:last].any():
+                rest = here.start + np.flatnonzero(~common[self._term[here]])
+            self._rare(rest, first, last, reach, scores)
+        return scores
+
+    def _common(self, here: slice, reach: int, scores: Floats) -> None:
         """One term that stands in much of the scope: whole arrays at a time."""
         counts = np.zeros(self._layout.size, np.float32)
         counts[self._at[here]] = self._count[here]
         total = counts.copy()
+        for step in range(1, reach + 1):
+            total[step:] += counts[:-step]
+            total[:-step] += counts[step:]
+        total *= self._living
         weight = self._weights[self._term[here.start]]
-        for level, steps in enumerate(((1,), (2, 3))):
-            for step in steps:
-                total[step:] += counts[:-step]
-                total[:-step] += counts[step:]
-            total *= self._living
-            gain = weight * rarity(np.array(np.count_nonzero(total)), self._averages.turns)
-            tokens = self._layout.figures[LENGTHS[level + 1]]
-            values = _tame(total, tokens, self._averages.windows[level + 1])
-            values *= gain
-            scores[level][:] += values
+        gain = weight * rarity(np.array(np.count_nonzero(total)), self._averages.turns)
+        level = LEVELS[reach]
+        values = _tame(total, self._layout.figures[LENGTHS[level]], self._averages.windows[level])
+        values *= gain
+        scores += values
 
-    def _rare(self, here: slice | Whole, first: int, last: int, scores: tuple[Floats, Floats]) -> None:
+    def _rare(self, here: slice | Whole, first: int, last: int, reach: int, scores: Floats) -> None:
         """Terms that stand in little of the scope: only the positions that they reach."""
-        size = self._layout.size
+        size, level = self._layout.size, LEVELS[reach]
         term, at, count = self._term[here] - first, self._at[here], self._count[here]
         if not len(at):
             return
@@ -149,20 +155,22 @@ class Lexicon:
         gap = np.diff(key, prepend=-size)
         total = np.zeros((last - first) * size, np.float32)
         total[key] = count
-        for level, reach in enumerate((NEAR, FAR)):
-            for step in (-1, 1) if level == 0 else (-3, -2, 2, 3):
-                total[key + step] += count
-            own = self._living[at + reach]
-            own &= gap > int(reach[-1, 0]) - reach  # a position that two postings reach belongs to the first
-            place = (key + reach)[own]
-            which = np.broadcast_to(term, own.shape)[own]
-            often = np.bincount(which, minlength=last - first)
-            gain = self._weights[first:last] * rarity(often, self._averages.turns)
-            position = place - which * size
-            tokens = self._layout.figures[LENGTHS[level + 1]][position]
-            values = _tame(total[place], tokens, self._averages.windows[level + 1])
-            values *= gain[which]
-            np.add.at(scores[level], position, values)
+        for step in range(1, reach + 1):
+            total[key - step] += count
+            total[key + step] += count
+        around = np.arange(-reach, reach + 1)[:, None]
+        own = self._living[at + around]
+        own &= gap > reach - around  # a position that two postings reach belongs to the first
+        place = (key + around)[own]
+        which = np.broadcast_to(term, own.shape)[own]
+        gain = self._weights[first:last] * rarity(
+            np.bincount(which, minlength=last - first), self._averages.turns
+        )
+        position = place - which * size
+        tokens = self._layout.figures[LENGTHS[level]][position]
+        values = _tame(total[place], tokens, self._averages.windows[level])
+        values *= gain[which]
+        np.add.at(scores, position, values)
 
     @cached_property
     def _living(self) -> NDArray[np.bool_]:

@@ -124,13 +124,13 @@ def bm25_turn(probe: Probe) -> Floats:
 @signal()
 def bm25_w1(probe: Probe) -> Floats:
     """BM25 of the turn with its neighbours."""
-    return probe.at(probe.lexical.windows[0])
+    return probe.at(probe.lexical.near)
 
 
 @signal()
 def bm25_w3(probe: Probe) -> Floats:
     """BM25 of the turn with three on each side."""
-    return probe.at(probe.lexical.windows[1])
+    return probe.at(probe.lexical.far)
 
 
 @signal()
