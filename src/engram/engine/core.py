@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from engram.engine import owners
 from engram.engine.cache import IndexCache
 from engram.engine.lens import AsOf, Present
 from engram.kernel.clock import Clock, from_micros, micros
@@ -53,7 +52,7 @@ class Core:
     reranker: Reranker | None = None
     seed: int = 0
     cache_bytes: int = 512 << 20
-    owner: str = field(default_factory=owners.new)
+    told: dict[str, Any] = field(default_factory=dict)
     around: Callable[[Perform], Perform] | None = None
     closed: bool = False
 

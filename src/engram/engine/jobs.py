@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from engram.engine import owners
 from engram.engine.compile import compile_changes
 from engram.engine.core import Core
-from engram.engine.owners import is_dead
 from engram.engine.performer import Performer
 from engram.engine.results import Item
+from engram.engine.views import is_view
 from engram.kernel.changes import Changes
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import Conflict, EngramError, ModelUnavailable
@@ -26,6 +27,8 @@ MAX_ATTEMPTS = 5
 MAX_CONFLICTS = 5
 WAIT_FOR_LANE = 30.0
 _POLICY_JOBS = ("write", "rebuild")
+_LANE_TAKEN = "another process, thread or task holds the lane"
+_TOLD = 1000
 
 
 @dataclass
@@ -38,40 +41,50 @@ class Outcome:
     left: bool = False
 
 
-async def run_lane(core: Core, lane: Scope, until: str | None = None) -> dict[str, Outcome]:
+async def run_lane(
+    core: Core, lane: Scope, until: str | None = None, patience: float = WAIT_FOR_LANE
+) -> dict[str, Outcome]:
     """Run the lane's pending jobs, oldest first, up to the one with id `until`; outcomes by job id.
 
     A job that fails stays, with its error written down, and does not hold up those behind it. A lane
-    that another process works on is waited for, up to half a minute.
+    that is worked on elsewhere is waited for, up to `patience` seconds. A job that another thread of
+    this memory ran meanwhile has the outcome that it had there.
     """
     outcomes: dict[str, Outcome] = {}
-    deadline = time.monotonic() + WAIT_FOR_LANE
-    while True:
+    deadline = time.monotonic() + patience
+    while until not in outcomes:
         job = await Task.of(_next_job, core, lane, frozenset(outcomes))
         if job is None:
-            return outcomes
+            break
         outcome = await run_job(core, job)
-        if outcome is None:
-            if time.monotonic() > deadline:
-                outcomes[job.id] = Outcome(
-                    [Item("pending", None, reason="another process holds the lane")], left=True
-                )
+        if outcome is not None:
+            outcomes[job.id] = outcome
+            if job.id != until:
+                _tell(core, job.id, outcome)
+        elif time.monotonic() > deadline:
+            outcomes[job.id] = Outcome([Item("pending", None, reason=_LANE_TAKEN)], left=True)
+        else:
             await Task.of(time.sleep, 0.02)
-            continue
-        outcomes[job.id] = outcome
-        if job.id == until:
-            return outcomes
+    told = core.told.pop(until or "", None)
+    return outcomes if told is None else {**outcomes, until or "": told}
+
+
+def _tell(core: Core, id: str, outcome: Outcome) -> None:
+    """Leave the outcome to whoever waits for that job in another thread of this memory."""
+    core.told[id] = outcome
+    while len(core.told) > _TOLD:
+        core.told.pop(next(iter(core.told), ""), None)
 
 
 async def run_job(core: Core, job: Job) -> Outcome | None:
-    """Run one job under a lease; `None` when its lane is taken."""
-    try:
-        await Task.of(_lease, core, job)
-    except Conflict:
-        gone = not await Task.of(_held, core, job.id)
-        return Outcome() if gone else None
+    """Run one job under a lease of this run's own; `None` when its lane is taken."""
+    job = replace(job, owner=owners.new())
     finished = False
     try:
+        if not await Task.of(_lease, core, job):
+            finished = True
+            gone = not await Task.of(_held, core, job.id)
+            return Outcome() if gone else None
         outcome = await (_embed(core, job) if job.kind == "embed" else _policy_job(core, job))
         finished = True
         return outcome
@@ -81,18 +94,22 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
         return failed
     finally:
         if not finished:
-            _release(core, job.id, None)
+            _release(core, job, None)
 
 
-def _lease(core: Core, job: Job) -> None:
-    """Take the job; leases in its lane whose process is gone are taken away first."""
+def _lease(core: Core, job: Job) -> bool:
+    """Take the job, unless its lane is taken; leases whose process is gone are taken away first."""
     dead = [
         replace(held, owner=None, until=None)
         for held in core.store.jobs(job.scope)
-        if held.owner is not None and held.owner != core.owner and is_dead(held.owner)
+        if held.owner is not None and owners.is_dead(held.owner)
     ]
-    taken = Lease(job.id, core.owner, core.now(), core.now() + LEASE)
-    core.store.commit(Batch((*(PutJob(held, if_exists=True) for held in dead), taken)))
+    taken = Lease(job.id, job.owner or "", core.now(), core.now() + LEASE)
+    try:
+        core.store.commit(Batch((*(PutJob(held, if_exists=True) for held in dead), taken)))
+    except Conflict:
+        return False
+    return True
 
 
 def _held(core: Core, id: str) -> list[Job]:
@@ -117,8 +134,11 @@ async def _policy_job(core: Core, job: Job) -> Outcome:
         except Conflict as conflict:
             error = conflict
             current = await Task.of(_held, core, job.id)
-            if not current or current[0].owner != core.owner:
-                return Outcome([Item("failed", None, reason=f"the job was taken over or erased: {conflict}")])
+            if not current:
+                return Outcome([Item("failed", None, reason=f"what it was made from was erased: {conflict}")])
+            if current[0].owner != job.owner:
+                reason = f"left to another run, as the memory changed meanwhile: {conflict}"
+                return Outcome([Item("pending", None, reason=reason)], left=True)
             job = current[0]
     raise Conflict(f"the memory changed under the job {MAX_CONFLICTS} times: {error}") from error
 
@@ -142,7 +162,7 @@ async def _attempt(core: Core, job: Job) -> Outcome:
         changes = await Under(core.policy.write(episodes), core.driven(performer))
         outcome.items, outcome.change_set = await Task.of(_commit, core, job, performer, changes, episodes)
     else:
-        await Task.of(core.store.commit, Batch((EndJob(job.id, core.owner),)))
+        await Task.of(core.store.commit, Batch((EndJob(job.id, job.owner),)))
     return outcome
 
 
@@ -166,7 +186,7 @@ def _commit(
     if job.kind == "rebuild":
         ops.extend(_replaced(core, job))
     ops.extend(compiled.ops)
-    ops.append(EndJob(job.id, core.owner))
+    ops.append(EndJob(job.id, job.owner))
     committed = core.store.commit(Batch(tuple(ops)))
     return compiled.items, committed.change_set if compiled.ops else None
 
@@ -175,34 +195,39 @@ def _replaced(core: Core, job: Job) -> list[Op]:
     """Ends of records that stand on the job's records alone: the rebuild makes them anew."""
     again = set(job.records)
     derived = core.store.select(Select(derived_from=job.records))
+    now = core.now()
     return [
-        Close(record.id, record.version, core.now())
+        Close(record.id, record.version, max(now, record.known.start or now))
         for record in derived
         if record.made_by == core.policy.made_by and set(record.sources) <= again
     ]
 
 
 def _journal(core: Core, job: Job, performer: Performer) -> None:
-    """Keep a paid reply with the job, so that a rerun does not pay twice."""
-    held = next(iter(core.store.jobs(ids=[job.id])), None)
-    if held is not None:
-        kept = replace(held, journal=dict(performer.journal), reads=tuple(sorted(performer.reads)))
-        core.store.commit(Batch((PutJob(kept, if_exists=True),)))
+    """Keep a paid reply with the job, so that a rerun does not pay twice.
+
+    Raises `Conflict` where something that the program had read is erased: the reply may hold words of it.
+    """
+    reads = tuple(sorted(id for id in {*job.records, *performer.reads} if not is_view(id)))
+    there = Require(tuple((id, None) for id in reads))
+    lease = Lease(job.id, job.owner or "", core.now(), core.now() + LEASE)
+    kept = replace(job, journal=dict(performer.journal), reads=reads, until=lease.until)
+    core.store.commit(Batch((there, lease, PutJob(kept, if_exists=True))))
 
 
 def _put_back(core: Core, job: Job, error: EngramError) -> Outcome:
     """Write the failure down: later again where that can help, parked for someone to look at where not."""
     again = isinstance(error, ModelUnavailable | Conflict) and job.attempts + 1 < MAX_ATTEMPTS
-    _release(core, job.id, error, park=not again)
+    _release(core, job, error, park=not again)
     reason = f"{type(error).__name__}: {error}"
     if again:
         return Outcome([Item("pending", None, reason=f"will be tried again: {reason}")], left=True)
     return Outcome([Item("failed", None, reason=f"parked: {reason}")], left=True)
 
 
-def _release(core: Core, id: str, error: EngramError | None, *, park: bool = False) -> None:
-    held = next(iter(core.store.jobs(ids=[id])), None)
-    if held is None or held.owner != core.owner:
+def _release(core: Core, job: Job, error: EngramError | None, *, park: bool = False) -> None:
+    held = next(iter(core.store.jobs(ids=[job.id])), None)
+    if held is None or held.owner != job.owner:
         return
     attempts = held.attempts + (error is not None)
     wait = timedelta(seconds=min(2.0**attempts, 300.0)) if error is not None and not park else None
@@ -229,5 +254,5 @@ async def _embed(core: Core, job: Job) -> Outcome:
             for record, (_, vector) in zip(part, entries, strict=True)
         ]
         await Task.of(core.store.commit, Batch(tuple(marks)))
-    await Task.of(core.store.commit, Batch((EndJob(job.id, core.owner),)))
+    await Task.of(core.store.commit, Batch((EndJob(job.id, job.owner),)))
     return Outcome()

@@ -10,7 +10,7 @@ __all__ = ["is_dead", "new"]
 
 
 def new() -> str:
-    """A name for this memory in this process."""
+    """A name for one run of a job in this process."""
     return f"{platform.node()}/{os.getpid()}/{uuid.uuid4().hex}"
 
 

@@ -1,0 +1,74 @@
+"""Several threads on one memory, and erasures that happen while a model is being asked."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from engine.conftest import Open
+from engine.helpers import Digest, Facts, ScriptedModel
+from engram import Memory
+from engram.engine.results import Receipt
+
+
+def test_threads_on_one_memory_each_get_a_true_receipt(open_memory: Open) -> None:
+    memory = open_memory(policy=Facts())
+    receipts: list[Receipt] = []
+
+    def work(number: int) -> None:
+        receipts.extend(memory.add(f"thing {number}/{step} is {number}", user_id="u") for step in range(5))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {tuple(item.event for item in receipt.items) for receipt in receipts} == {("stored", "stored")}
+    assert {receipt.job for receipt in receipts} == {None}
+    kinds = [record.kind for record in memory.get_all(user_id="u", limit=1000)]
+    assert (kinds.count("episode"), kinds.count("fact")) == (20, 20)
+    assert memory.stats()["jobs"] == {"pending": 0, "parked": 0}
+    assert memory.verify().ok
+
+
+def test_one_job_at_a_time_runs_in_a_lane(open_memory: Open) -> None:
+    running, most = [0], [0]
+
+    def answer(prompt: str) -> str:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        threading.Event().wait(0.02)
+        running[0] -= 1
+        return "S"
+
+    model = ScriptedModel(answer)
+    memory = open_memory(policy=Digest(), model=model)
+    threads = [
+        threading.Thread(target=memory.add, args=(f"text {n}",), kwargs={"user_id": "u"}) for n in "abc"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    assert len(model.prompts) == 6
+
+
+def test_a_reply_about_what_was_erased_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    memory = Memory(f"sqlite:///{path}", policy=Digest())
+
+    def answer(prompt: str) -> str:
+        if len(model.prompts) == 1:
+            memory.forget(user_id="u")
+        return "about canaryword"
+
+    model = ScriptedModel(answer)
+    memory._bound.core.model = model
+    receipt = memory.add("the canaryword sings", user_id="u")
+    assert [item.event for item in receipt.items] == ["stored", "failed"]
+    assert len(model.prompts) == 1
+    assert memory.stats()["jobs"] == {"pending": 0, "parked": 0}
+    files = [file.read_bytes() for file in tmp_path.iterdir()]
+    memory.close()
+    assert not any(b"canaryword" in content for content in files)
