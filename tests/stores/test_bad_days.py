@@ -1,6 +1,5 @@
 """What can go wrong with a file: each has an error that says what to do, and loses nothing."""
 
-import os
 import sqlite3
 import stat
 import subprocess
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -48,11 +48,48 @@ def test_a_folder(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path}")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(ConfigError, match="can be written"):
-        open_store(f"sqlite:///{tmp_path}/store.db")
+OPEN = """if True:
+    import os, sys
+    from engram.kernel.errors import ConfigError
+    from engram.stores import open_store
+    open_store(sys.argv[1]).close()  # loads all modules, which another user may not be able to read
+    if os.geteuid() == 0:
+        os.setegid(65534)
+        os.seteuid(65534)
+    try:
+        open_store(sys.argv[2])
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def opened_by_nobody(path: Path, elsewhere: Path) -> str:
+    """What a process that is not root says on opening a store; empty where it opens."""
+    command = [sys.executable, "-c", OPEN, f"sqlite:///{elsewhere}", f"sqlite:///{path}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everyone reaches: pytest's own are for one user only."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def test_a_folder_that_cannot_be_written(open_folder: Path, path: Path) -> None:
+    open_folder.chmod(0o555)
+    assert "can be written" in opened_by_nobody(open_folder / "store.db", path)
+    assert list(open_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o444])
+def test_a_file_that_cannot_be_written(open_folder: Path, path: Path, mode: int) -> None:
+    SqliteStore(open_folder / "store.db").close()
+    (open_folder / "store.db").chmod(mode)
+    open_folder.chmod(0o555)
+    assert "be written" in opened_by_nobody(open_folder / "store.db", path)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that takes no files")
