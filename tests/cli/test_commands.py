@@ -173,7 +173,19 @@ def test_forget_by_id_with_yes(call: Call) -> None:
     [receipt] = lines(call("forget", id, "--yes", "--json"))
     assert [item["id"] for item in receipt["items"]] == [id]
     assert "no record" in call("show", id, code=1).stderr
-    assert "user_id" in call("forget", "--yes", code=1).stderr
+    assert "--user" in call("forget", "--yes", code=2).stderr
+
+
+def test_forgetting_nothing_asks_nothing(call: Call) -> None:
+    assert call("forget", "--user", "nobody").stdout == "0 erased, bytes on disk: done\n"
+
+
+@pytest.mark.parametrize("command", [("search", "heron"), ("context", "heron"), ("forget", "--yes")])
+def test_an_empty_scope_is_no_scope(call: Call, command: tuple[str, ...]) -> None:
+    """A script whose variable is unset reads and erases nobody's records."""
+    call("add", "a heron")
+    assert "user_id" in call(*command, "--user", "", code=1).stderr
+    assert lines(call("stats", "--json"))[0]["records"] == 1
 
 
 def test_stats_verify_and_repair_agree(call: Call, talk: str) -> None:

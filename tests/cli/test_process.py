@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ENGRAM = Path(sys.executable).with_name("engram")
+import pytest
+
+ENGRAM = str(Path(sys.executable).with_name("engram"))
 
 
 def engram(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +45,52 @@ def test_no_colour_and_no_progress_into_a_pipe(tmp_path: Path) -> None:
     added = engram("add", "a heron by the weir", "--url", url)
     found = engram("search", "heron", "--explain", "--url", url)
     assert "\x1b" not in added.stdout + found.stdout + found.stderr
+
+
+def test_standard_input_that_cannot_be_taken(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8, and more of them than a message holds: refused, and nothing is stored."""
+    url = f"sqlite:///{tmp_path}/mine.db"
+    for given, says in ((b"caf\xe9", "not UTF-8 (byte 3)"), (b"a" * (10 * 1024 * 1024 + 1), "over 10 MB")):
+        command = [ENGRAM, "add", "-", "--url", url]
+        failed = subprocess.run(command, input=given, capture_output=True, check=False)
+        assert failed.returncode == 1
+        assert says in failed.stderr.decode()
+        assert failed.stderr.count(b"\n") == 1
+    assert json.loads(engram("stats", "--json", "--url", url).stdout)["records"] == 0
+
+
+def test_a_terminal_without_unicode(tmp_path: Path) -> None:
+    """Characters that it lacks are escaped; JSON stays JSON."""
+    url = f"sqlite:///{tmp_path}/mine.db"
+    engram("add", "Zürich ✓", "--url", url)
+    asked = ("search", "Zürich", "--url", url)
+    assert r"Z\xfcrich \u2713" in engram(*asked, PYTHONIOENCODING="ascii", PYTHONUTF8="1").stdout
+    found = engram(*asked, "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="1").stdout
+    assert json.loads(found)["text"] == "Zürich ✓"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_output_that_cannot_be_written(tmp_path: Path, json_too: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [ENGRAM, "stats", "--url", f"sqlite:///{tmp_path}/mine.db", *json_too]
+        failed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("engram: ")
+    assert "No space left" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/mine.db"
+    engram("add", *(f"a heron {number} " * 20 for number in range(300)), "--url", url)
+    command = [ENGRAM, "search", "heron", "-k", "300", "--json", "--url", url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        assert running.stderr
+        assert json.loads(running.stdout.readline())["text"]
+        running.stdout.close()
+        assert running.stderr.read() == ""
 
 
 def test_help_loads_neither_the_engine_nor_numpy() -> None:

@@ -9,8 +9,13 @@ def main() -> None:
     """Run `engram` with the process's arguments.
 
     Exit codes: 0 done; 1 it could not be done, or `verify` found something wrong; 2 the command was not
-    understood; 130 interrupted.
+    understood; 130 interrupted. A character that standard output's encoding lacks is printed as its escape.
     """
+    import sys
+    from io import TextIOWrapper
+
     from engram.cli.app import app
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

@@ -40,13 +40,21 @@ Url = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
-User = Annotated[str | None, typer.Option("--user", metavar="ID", help="user_id", rich_help_panel=_SCOPE)]
-Agent = Annotated[str | None, typer.Option("--agent", metavar="ID", help="agent_id", rich_help_panel=_SCOPE)]
-Run = Annotated[
-    str | None, typer.Option("--run", metavar="ID", help="run_id, one session", rich_help_panel=_SCOPE)
+User = Annotated[
+    str | None, typer.Option("--user", metavar="ID", help="A user (user_id)", rich_help_panel=_SCOPE)
 ]
-Tenant = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="tenant", rich_help_panel=_SCOPE)]
-Everyone = Annotated[bool, typer.Option("--everyone", help="everyone in the tenant", rich_help_panel=_SCOPE)]
+Agent = Annotated[
+    str | None, typer.Option("--agent", metavar="ID", help="An agent (agent_id)", rich_help_panel=_SCOPE)
+]
+Run = Annotated[
+    str | None,
+    typer.Option("--run", metavar="ID", help="One run or session (run_id)", rich_help_panel=_SCOPE),
+]
+Tenant = Annotated[
+    str | None,
+    typer.Option("--tenant", metavar="ID", help="A tenant; default: default", rich_help_panel=_SCOPE),
+]
+Everyone = Annotated[bool, typer.Option("--everyone", help="Everyone in the tenant", rich_help_panel=_SCOPE)]
 PolicyName = Annotated[
     str | None, typer.Option("--policy", metavar="NAME", help="The memory method. Default: fusion.")
 ]
@@ -56,7 +64,7 @@ At = Annotated[
 Limit = Annotated[int, typer.Option("--limit", "-k", metavar="K", min=1, help="How many hits.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A record's id, as search shows it.")]
 Paths = Annotated[
-    list[Path], typer.Argument(metavar="PATH…", help="Files (.json, .json.gz), or folders of them.")
+    list[Path], typer.Argument(metavar="PATH", help="Files (.json, .json.gz), or folders of them.")
 ]
 
 
@@ -87,6 +95,6 @@ def asked(
     user: str | None, agent: str | None, run: str | None, tenant: str | None, *, everyone: bool
 ) -> ScopeIds:
     """The scope that a question is about: user `default`, to whom `add` writes, where none is named."""
-    if not (user or agent or run or everyone):
+    if not everyone and all(id is None for id in (user, agent, run)):
         user = "default"
     return scope(user, agent, run, tenant)

@@ -42,8 +42,9 @@ def output() -> Console:
 
 
 def emit(value: Mapping[str, Any]) -> None:
-    """One JSON object on one line."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """One JSON object on one line; outside of ASCII as escapes where standard output is not Unicode."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(value, ensure_ascii=not unicode), flush=True)
 
 
 def printable(text: str) -> str:

@@ -26,9 +26,7 @@ _SHOWN = 5
 
 def add(
     context: typer.Context,
-    text: Annotated[
-        list[str], typer.Argument(metavar="TEXT…", help="What was said; - reads standard input.")
-    ],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT", help="What was said; - reads standard input.")],
     role: Annotated[str, typer.Option(help="user, assistant, system, developer or tool.")] = "user",
     name: Annotated[str | None, typer.Option(help="Who said it.")] = None,
     time: Annotated[str | None, typer.Option(help="When, in ISO 8601. Default: now.")] = None,
@@ -50,12 +48,27 @@ def add(
         raise typer.BadParameter("--id names one message; add the texts one by one")
     given = {"role": role, "name": name, "time": time, "id": id, "metadata": _metadata(metadata)}
     shared = {key: value for key, value in given.items() if value is not None}
-    contents = [sys.stdin.read() if item == "-" else item for item in text]
+    contents = [_standard_input() if item == "-" else item for item in text]
     if not all(content.strip() for content in contents):
         raise InvalidInput("add: the text is empty; there is nothing to remember")
     messages = [{**shared, "content": content} for content in contents]
     with opened(context, url) as memory:
         _receipt(memory.add(messages, **scope(user, agent, run, tenant)), as_json=json)
+
+
+def _standard_input() -> str:
+    """All of standard input, which is read no further than a message may be long."""
+    from engram.engine.ingest import MAX_TEXT
+
+    content = sys.stdin.buffer.read(MAX_TEXT + 1)
+    if len(content) > MAX_TEXT:
+        raise InvalidInput("standard input is over 10 MB; split it into several messages")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"standard input is not UTF-8 (byte {error.start}); convert it, for instance with iconv"
+        ) from error
 
 
 def _metadata(text: str | None) -> Any:
@@ -79,7 +92,9 @@ def _receipt(receipt: Receipt, *, as_json: bool) -> None:
 
 def import_(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="An engram export, a conversation, or a folder of them.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="An engram export, a conversation, or a folder of them.")
+    ],
     user: User = None,
     agent: Agent = None,
     tenant: Tenant = None,
@@ -103,7 +118,8 @@ def import_(
     if json:
         emit({"path": str(path), **counts})
     else:
-        print(f"{path}: " + ", ".join(f"{count:,} {event}" for event, count in counts.items()))
+        found = ", ".join(f"{count:,} {event}" for event, count in counts.items())
+        print(f"{path}: {found or 'it holds no record'}")
     if counts.get("failed"):
         raise typer.Exit(1)
 
@@ -149,7 +165,7 @@ def _counts(receipt: Receipt) -> dict[str, int]:
 
 def export(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="The file to write.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write.")],
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -168,9 +184,7 @@ def export(
 
 def forget(
     context: typer.Context,
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID…]", help="Records; without, a scope.")
-    ] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Records; without, a scope.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     user: User = None,
@@ -186,9 +200,13 @@ def forget(
     What was derived from them alone goes too, and their bytes leave the files.
     """
     named = scope(user, agent, run, tenant)
+    if not (ids or everyone or named.keys() - {"tenant"}):
+        raise typer.BadParameter(
+            "name ids, or a scope by --user, --agent or --run; --everyone is the whole tenant"
+        )
     with opened(context, url) as memory:
         plan = memory.forget(ids or None, everyone=everyone, dry_run=True, **named)
-        if not (dry_run or yes):
+        if plan.items and not (dry_run or yes):
             _preview(memory, plan)
             typer.confirm(f"Erase {len(plan.items):,} for good?", abort=True, err=True)
         done = plan if dry_run else memory.forget(ids or None, everyone=everyone, **named)
@@ -197,7 +215,7 @@ def forget(
         return
     verb = "would be erased" if dry_run else "erased"
     print(f"{len(done.items):,} {verb}" + (f", bytes on disk: {done.purge}" if done.purge else ""))
-    for copy in done.outside:
+    for copy in done.outside if done.items else ():
         print(f"out of reach: {copy}")
 
 

@@ -27,8 +27,11 @@ __all__ = ["demo"]
 TOP = 3
 BUDGET = 400
 TEXT = 71
-_LEGEND = """✓ marks a right turn; why is what each signal gave:
-bm25 for words, dense for meaning; of the turn, with 1 or 3 neighbours (w1, w3), of its session."""
+_LEGEND = """✓ marks a right turn; the number is the estimated probability that a turn answers.
+why is what each signal gave to the first turn: bm25, coverage and pairs for its words, focus for
+its meaning, _w3 with three turns on each side; named, when and date: it fits who or when is asked.
+The first search, and the first with a date, load what they need and take longer.
+"""
 _NEXT = """
 Next: [bold]engram add "I moved to Lisbon in May." --user ana[/bold]
       [bold]engram search "Where does she live?" --user ana --explain[/bold]
@@ -61,7 +64,7 @@ def demo(context: typer.Context) -> None:
         f"[bold]{sum(rank <= TOP for rank in ranks)} of {answerable}[/bold] found in the first {TOP}, "
         f"[bold]{len(ranks)}[/bold] in the first 10 · "
         f"[bold]{milliseconds:.1f} ms[/bold] a search · "
-        f"{conversation.turns} turns in {seconds:.2f} s · no network, no model"
+        f"{conversation.turns} turns added in {seconds:.2f} s\n[dim]no network, no model[/dim]"
     )
     console.print(_NEXT)
 
@@ -94,7 +97,9 @@ def _ask_all(console: Console, memory: Memory, conversation: Conversation) -> tu
     """Ask every question; gives the rank of the first right turn of each that has one, and the median ms."""
     spent: list[float] = []
     ranks: list[int] = []
-    console.print(f"\n[bold]Then it is asked, on {(conversation.last or '')[:10]}.[/bold] {_LEGEND}\n")
+    console.print(
+        f"\n[bold]Then it is asked, on {(conversation.last or '')[:10]}.[/bold]\n[dim]{_LEGEND}[/dim]"
+    )
     for question in conversation.questions:
         start = perf_counter()
         hits = memory.search(question.text, user_id=conversation.name, at=conversation.last, explain=True)
