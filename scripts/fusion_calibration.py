@@ -88,7 +88,7 @@ def seen(columns: Part, fusion: Fusion, evidence: frozenset[str]) -> tuple[Float
     behind, hits = np.full(TOP, np.nan), np.zeros(TOP)
     behind[: len(best)] = fused.scores[best] - fused.scores[best[0]]
     hits[: len(best)] = [columns.ids[index] in evidence for index in best]
-    return features(columns, fused), behind, hits
+    return features(columns, fused, best.tolist()), behind, hits
 
 
 def _speakers(conversation: Conversation) -> list[str]:

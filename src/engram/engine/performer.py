@@ -45,6 +45,9 @@ class Performer:
     reads: set[str] = field(default_factory=set)
     usage: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.made_by = self.policy.made_by
+
     def __call__(self, effect: fx.Effect[Any], path: str) -> Any:
         match effect:
             case fx.Score():
@@ -80,7 +83,7 @@ class Performer:
                 ask_index(effect.query),
                 vector,
                 now=micros(self.lens.moment),
-                made_by=self.policy.made_by,
+                made_by=self.made_by,
                 level=effect.level,
                 signals=effect.signals,
                 parts=parts,
@@ -93,7 +96,7 @@ class Performer:
         return found
 
     def _visible(self, record: Record) -> bool:
-        return self.scope.covers(record.scope) and record.made_by in (None, self.policy.made_by)
+        return self.scope.covers(record.scope) and record.made_by in (None, self.made_by)
 
     def _find(self, effect: fx.Find) -> list[Hit]:
         """Nearest by cosine, with words as a lesser part; the hit's score is the cosine, cut to [0, 1]."""
@@ -127,7 +130,7 @@ class Performer:
         return [float(score) for score in self.core.reranker.rank(effect.query, effect.texts)]
 
     def _state(self, name: str) -> fx.StateValue:
-        rows = self.core.store.states(self.scope, self.policy.made_by, name)
+        rows = self.core.store.states(self.scope, self.made_by, name)
         return fx.StateValue(rows[0].value, rows[0].version) if rows else fx.StateValue(None, 0)
 
     def _random(self, path: str) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
-from engram.kernel.record import Record
+from engram.kernel.record import Interval, Record
+from engram.kernel.scope import Scope
 
 __all__ = ["FIELDS", "OPERATORS", "Predicate", "compile_filters", "wanted_level"]
 
@@ -40,6 +42,10 @@ _PLAIN: dict[str, Callable[[Record], Any]] = {
     "agent_id": lambda record: record.scope.agent_id,
     "run_id": lambda record: record.scope.run_id,
 }
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+_AT_LEVEL = [
+    Record("", "episode", "", Scope(), _NO_TIME, Interval(), Interval(), level=level) for level in range(3)
+]
 FIELDS = (*_PLAIN, *_TIMES, "metadata")
 
 
@@ -89,14 +95,40 @@ def compile_filters(filters: Mapping[str, Any] | None) -> Predicate | None:
 
 
 def wanted_level(filters: Mapping[str, Any] | None) -> int:
-    """The granularity that the filters ask for: 0 turns, 1 windows, 2 sessions."""
-    level = (filters or {}).get("level", 0)
-    if isinstance(level, Mapping):
-        level = level.get("eq", 0)
-    return level if level in (1, 2) else 0
+    """The granularity that the filters ask for: 0 turns, 1 windows, 2 sessions.
+
+    Windows and sessions are ranked apart from turns: raises `InvalidInput` for filters that ask for
+    several levels without turns, or for a level inside `or` or `not`.
+    """
+    accepted = {0, 1, 2}
+    for condition in _level_conditions(filters or {}):
+        accept = _condition("level", condition)
+        accepted = {level for level in accepted if accept(_AT_LEVEL[level])}
+    if 0 in accepted or not accepted:
+        return 0
+    if len(accepted) > 1:
+        raise InvalidInput("filters: ask for one level at a time: 1 (windows) or 2 (sessions)")
+    return accepted.pop()
 
 
-def _part(key: str, value: Any) -> Predicate:
+def _level_conditions(filters: Mapping[str, Any], *, joined: bool = True) -> Iterator[Any]:
+    """The conditions on `level` that are joined by "and"."""
+    for key, value in filters.items():
+        if key == "level":
+            if not joined:
+                raise InvalidInput(
+                    "filters: give 'level' outside of 'or' and 'not'; it chooses what is ranked"
+                )
+            yield value
+        elif key == "and":
+            for item in value:
+                yield from _level_conditions(item, joined=joined)
+        elif key in ("or", "not"):
+            for item in value if key == "or" else [value]:
+                yield from _level_conditions(item, joined=False)
+
+
+def _part(key: Any, value: Any) -> Predicate:
     if key in ("and", "or"):
         if not isinstance(value, Sequence) or isinstance(value, str) or not value:
             raise InvalidInput(f"filters: {key!r} takes a list of at least one filter")
@@ -117,7 +149,9 @@ def _required(value: Any) -> Predicate:
     return predicate
 
 
-def _condition(key: str, value: Any) -> Predicate:
+def _condition(key: Any, value: Any) -> Predicate:
+    if not isinstance(key, str):
+        raise InvalidInput(f"filters: a field is text, got {key!r}; {_nearest(key, FIELDS)}")
     get, is_time = _getter(key)
     conditions = value if isinstance(value, Mapping) and not _is_metadata_value(key, value) else {"eq": value}
     tests = []

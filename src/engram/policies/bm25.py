@@ -29,4 +29,5 @@ class BM25(Policy):
         """The candidates that share a word with the query, best first."""
         columns = await Score(query.text, ("bm25_turn",), at=query.at, level=query.level)
         words = np.asarray(columns.signals["bm25_turn"])
-        return await best(query, columns, np.where(words > 0, words, -np.inf), saturate(words, self.half))
+        ranking = np.where(words > 0, words, -np.inf)
+        return await best(query, columns, ranking, lambda at: saturate(words[at], self.half))

@@ -24,4 +24,4 @@ class Dense(Policy):
         """All candidates, nearest first."""
         columns = await Score(query.text, ("dense_turn",), at=query.at, level=query.level)
         cosine = np.asarray(columns.signals["dense_turn"])
-        return await best(query, columns, cosine, cosine)
+        return await best(query, columns, cosine, lambda at: cosine[at])

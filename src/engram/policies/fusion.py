@@ -34,4 +34,10 @@ class Fusion(Policy):
         if not len(columns):
             return Recall()
         fused = fuse(columns, fusion)
-        return await best(query, columns, fused.scores, calibrated(columns, fused, fusion), fused.explain)
+        return await best(
+            query,
+            columns,
+            fused.scores,
+            lambda positions: calibrated(columns, fused, fusion, positions),
+            fused.explain,
+        )

@@ -30,4 +30,5 @@ class RRF(Policy):
         columns = await Score(query.text, ("bm25_turn", "dense_turn"), at=query.at, level=query.level)
         words, cosine = (np.asarray(columns.signals[name]) for name in ("bm25_turn", "dense_turn"))
         fused = reciprocal_rank(words, cosine, constant=self.constant)
-        return await best(query, columns, fused, fused * (self.constant + 1) / 2)
+        highest = 2 / (self.constant + 1)
+        return await best(query, columns, fused, lambda at: fused[at] / highest)

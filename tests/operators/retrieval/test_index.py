@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from engram.kernel.errors import InvalidInput, NeedsMigration
 from engram.kernel.protocols import Entry
 from engram.operators.retrieval.codec import encode
+from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.index import ScopeIndex
 from engram.operators.retrieval.query import ask
 from operators.retrieval.reference import Turn, columns, sessions
@@ -76,6 +78,14 @@ class World:
         self.pending = []
 
 
+def in_codes(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A query's vector as the index takes it."""
+    vectors = Vectors(len(vector))
+    vectors.append(vector[None])
+    coded: NDArray[np.float32] = vectors.gather(np.array([0]))[0]
+    return coded
+
+
 def check_columns(index: ScopeIndex, current: list[Turn], query: str, vector: tuple[float, ...]) -> None:
     """Every column equals the reference's."""
     asked = np.array(vector, np.float32)
@@ -83,7 +93,7 @@ def check_columns(index: ScopeIndex, current: list[Turn], query: str, vector: tu
     ids = got.rows(range(len(got)))
     assert sorted(ids) == sorted(turn.id for turn in current)
     assert np.isfinite(got.matrix).all()
-    for name, wanted in columns(current, query, asked.astype(float)).items():
+    for name, wanted in columns(current, query, in_codes(asked).astype(float)).items():
         expected = [wanted[id_] for id_ in ids]
         np.testing.assert_allclose(
             got.signals[name], expected, atol=1e-3 if "dense" in name else 1e-4, err_msg=name

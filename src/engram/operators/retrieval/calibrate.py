@@ -6,6 +6,8 @@ how likely it is that anything here answers; how far a hit lies behind the best 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,36 +21,41 @@ FEATURES = ("covered", "matched", "near", "nearest", "unseen", "lead")
 _TOP = 10
 
 
-def features(columns: Columns, fused: Fused) -> NDArray[np.float64]:
-    """What tells an answerable query, shape [len(FEATURES)].
+def features(columns: Columns, fused: Fused, best: Sequence[int]) -> NDArray[np.float64]:
+    """What tells an answerable query, shape [len(FEATURES)]; `best` are positions, best first.
 
     `covered`: the share of the query's idf that stands in the best hit. `matched`: the highest BM25 of a
     window of three turns on each side, as a share of what it can be. `near`, `nearest`: the cosine of the
     best hit, and the highest one. `unseen`: the share of the query's idf that stands nowhere. `lead`: how
-    far the ten best lie above the median, in units of the ranking score.
+    far the ten best lie above the mean, in units of the ranking score.
     """
     signals, context = columns.signals, columns.context
-    best = int(np.argmax(fused.scores))
     idf = max(context["idf"], 1e-9)
-    few = min(_TOP, len(fused.scores))
-    top = np.partition(fused.scores, len(fused.scores) - few)[-few:]
+    top = fused.scores[np.asarray(best[:_TOP])]
     return np.array(
         [
-            float(signals["coverage"][best]) / idf,
+            float(signals["coverage"][best[0]]) / idf,
             float(signals["bm25_w3"].max()) / (idf * (K1 + 1)),
-            float(signals["focus_turn"][best]),
+            float(signals["focus_turn"][best[0]]),
             float(signals["focus_turn"].max()),
             context["unseen"],
-            float(top.mean() - np.median(fused.scores)),
+            float(top.mean()) - float(fused.scores.mean()),
         ]
     )
 
 
-def calibrated(columns: Columns, fused: Fused, fusion: Fusion) -> NDArray[np.float32]:
-    """A score in [0, 1] for each candidate, shape [n]: the estimated probability that it answers."""
+def calibrated(
+    columns: Columns, fused: Fused, fusion: Fusion, positions: Sequence[int]
+) -> NDArray[np.float64]:
+    """Scores in [0, 1] of the candidates at `positions` (best first), shape [len(positions)].
+
+    Each is the estimated probability that the candidate answers the query.
+    """
     known = fusion.calibration
     weights = np.array([known[name] for name in FEATURES])
-    answerable = known["bias"] + float(weights @ features(columns, fused))
-    behind = fused.scores - fused.scores.max()
-    logit = known["hit_bias"] + known["hit_answerable"] * answerable + known["hit_behind"] * behind
-    return np.asarray(1 / (1 + np.exp(-logit)), np.float32)
+    answerable = known["bias"] + float(weights @ features(columns, fused, positions))
+    scores = fused.scores[np.asarray(positions)].astype(np.float64)
+    logit = (
+        known["hit_bias"] + known["hit_answerable"] * answerable + known["hit_behind"] * (scores - scores[0])
+    )
+    return np.asarray(1 / (1 + np.exp(-logit)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,31 +16,35 @@ from engram.operators.retrieval.top import top
 __all__ = ["best", "reciprocal_rank", "saturate"]
 
 Explain = Callable[[int], Mapping[str, float]]
+Calibrate = Callable[[Sequence[int]], NDArray[Any]]
+_FEW = 10
 
 
 async def best(
-    query: Query,
-    columns: Columns,
-    ranking: NDArray[Any],
-    scores: NDArray[Any],
-    explain: Explain | None = None,
+    query: Query, columns: Columns, ranking: NDArray[Any], scores: Calibrate, explain: Explain | None = None
 ) -> Recall:
-    """The `query.depth` candidates highest in `ranking`, as hits with their calibrated `scores` in [0, 1].
+    """The `query.depth` candidates highest in `ranking`, as hits.
 
-    Both arrays have shape [len(columns)]. `-inf` in `ranking` leaves a candidate out. `explain` gives
-    each signal's share of a position, and is asked where the query wants it.
+    `ranking` has shape [len(columns)]; `-inf` leaves a candidate out. `scores` gives the calibrated scores
+    in [0, 1] of the positions that it is given, best first: at least the ten best, where there are as many,
+    so that scores do not depend on how many hits are wanted. `explain` gives each signal's share of a
+    position, and is asked where the query wants it.
     """
-    positions = top(ranking, query.depth, columns.rows)
-    ids = columns.rows(positions)
+    positions = top(ranking, max(query.depth, _FEW), columns.rows)
+    if not positions:
+        return Recall()
+    values = scores(positions)
+    wanted = positions[: query.depth]
+    ids = columns.rows(wanted)
     found = {record.id: record for record in await Read(tuple(ids))}
     return Recall(
         tuple(
             Hit(
                 found[id],
-                float(min(1.0, max(0.0, scores[position]))),
+                float(min(1.0, max(0.0, value))),
                 explain(position) if explain is not None and query.explain else {},
             )
-            for id, position in zip(ids, positions, strict=True)
+            for id, position, value in zip(ids, wanted, values.tolist(), strict=False)
             if id in found
         )
     )
