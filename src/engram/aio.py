@@ -185,7 +185,7 @@ class AsyncMemory:
 
     async def scopes(self, *, tenant: str | None = None) -> list[dict[str, Any]]:
         """Every scope that holds records (of one tenant, or of all), with their number."""
-        return await self._call(upkeep.scopes, self._bound.tenant(tenant))
+        return await self._call(upkeep.scopes, self._bound.listed(tenant))
 
     async def stats(self, **ids: Unpack[ScopeIds]) -> dict[str, Any]:
         """Counts and sizes of the store, or of one scope of it."""
@@ -282,7 +282,7 @@ class AsyncView:
         anchor = self._lens.moment if at is None else at
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
         return await arun(
-            read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.perform
+            read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.performed
         )
 
     async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:

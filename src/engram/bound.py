@@ -46,16 +46,17 @@ class Bound:
         Scope.of(**merged)
         return Bound(self.core, merged)
 
-    def tenant(self, given: str | None) -> str | None:
-        """The tenant to list: the bound one, the given one, or `None` for all."""
-        merged = self._merged({"tenant": given})
-        return merged.get("tenant")
+    def listed(self, tenant: str | None) -> Scope | None:
+        """The pattern of scopes to list: the bound one, of the given tenant, or `None` for all."""
+        merged = self._merged({"tenant": tenant})
+        return Scope.of(**merged) if merged else None
 
     def as_of(self, valid: object, known: object) -> AsOf:
         """A view of the past. Raises `InvalidInput` where neither axis is given."""
         if valid is None and known is None:
             raise InvalidInput("as_of: give valid, known or both")
-        moments = [None if value is None else parse_time(value)[0] for value in (valid, known)]
+        given = {"valid": valid, "known": known}
+        moments = [None if value is None else parse_time(value, name)[0] for name, value in given.items()]
         return self.core.as_of(*moments)
 
     def _merged(self, given: Mapping[str, object]) -> dict[str, str]:

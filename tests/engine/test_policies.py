@@ -11,6 +11,8 @@ import pytest
 from engine.conftest import Open
 from engine.helpers import Broken, Counting, Digest, Facts, ScriptedModel, Ticking, down
 from engram import AsyncMemory, Conflict, Memory, NotFound
+from engram.kernel.changes import Add, Changes
+from engram.kernel.policy import Query, Recall
 from engram.kernel.protocols import Select
 
 
@@ -327,3 +329,25 @@ def test_the_ids_of_what_is_derived_are_the_same_in_a_rerun(open_memory: Open) -
     assert [item.event for item in receipt.items] == ["stored", "stored"]
     assert len(ids) == 2
     assert len(model.prompts) == 2
+
+
+def test_a_read_that_looks_deeper_reinforces_once(open_memory: Open) -> None:
+    memory = open_memory(policy=Counting())
+    memory.add([f"hello number {number}" for number in range(300)], user_id="u", infer=False)
+    memory.search("hello", user_id="u", filters={"text": "hello number 7"})
+    assert [x.strength for x in memory.get_all(user_id="u", limit=1000) if x.strength < 1] == [0.75]
+
+
+def test_a_read_may_note_something_each_time(open_memory: Open) -> None:
+    class Noting(Facts):
+        async def read(self, query: Query) -> Recall:
+            hits = (await super().read(query)).hits
+            return Recall(hits, Changes.of(Add(f"asked: {query.text}", "lesson", (hits[-1].id,))))
+
+    memory = open_memory(policy=Noting())
+    memory.add("hello world", user_id="u")
+    memory.search("hello", user_id="u")
+    memory.search("hello you", user_id="u")
+    assert sorted(facts(memory).values()) == ["asked: hello", "asked: hello you"]
+    memory.as_of(known=memory.get_all(user_id="u").items[-1].known.start).search("world", user_id="u")
+    assert len(facts(memory)) == 2

@@ -251,3 +251,19 @@ def test_no_search_returns_a_record_of_another_scope(
             ):
                 wanted.append(f"word number {number}")
         assert sorted(texts(found)) == sorted(texts(listed)) == wanted
+
+
+def test_a_bound_memory_lists_its_own_scopes_only(memory: Memory) -> None:
+    memory.add("a", user_id="a", run_id="r")
+    memory.add("b", user_id="b")
+    memory.add("c", user_id="a", tenant="other")
+    assert [found["user_id"] for found in memory.scoped(user_id="a").scopes()] == ["a"]
+    assert [found["tenant"] for found in memory.scoped(tenant="other").scopes()] == ["other"]
+    assert len(memory.scopes(tenant="default")) == 2
+    assert len(memory.scopes()) == 3
+
+
+@pytest.mark.parametrize("asked", [{"min_score": "high"}, {"min_score": None}, {"filters": {1: 2}}])
+def test_arguments_of_another_type_are_refused(chat: Memory, asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"expected|field is text"):
+        chat.search("vase", user_id="u", **asked)

@@ -14,12 +14,12 @@ from engram.engine.lens import AsOf, Lens, expired
 from engram.engine.performer import Performer
 from engram.engine.results import Page
 from engram.engine.views import is_view
-from engram.kernel.clock import parse_time
+from engram.kernel.clock import micros, parse_time
 from engram.kernel.effects import Task, Under
-from engram.kernel.errors import Forbidden, InvalidInput, NotFound
+from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engram.kernel.policy import Query, Recall
 from engram.kernel.protocols import Batch, Select
-from engram.kernel.record import Hit, Record
+from engram.kernel.record import Hit, Record, new_id
 from engram.kernel.scope import Scope
 from engram.operators.filters import Predicate, compile_filters, wanted_level
 from engram.operators.packing import Context, pack
@@ -27,6 +27,7 @@ from engram.operators.packing import Context, pack
 __all__ = ["ListRequest", "SearchRequest", "context", "get", "get_all", "history", "search"]
 
 CONTEXT_DEPTH = 60
+_CHANGE_TRIES = 5
 _MAX_K = 10_000
 _MAX_PAGE = 1000
 _MAX_BUDGET = 10_000_000
@@ -47,12 +48,18 @@ class SearchRequest:
 
 
 async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
-    """The best records for a query, current ones of one scope only, best first."""
+    """The best records for a query, current ones of one scope only, best first.
+
+    What the policy's read wants changed is committed, except through a view of the past; where the
+    memory moved on meanwhile, it reads again.
+    """
     query, keep = _checked(request)
+    tries = _CHANGE_TRIES
     if not any(character.isalnum() or ord(character) > 0x2000 for character in query.text):
         return []
     while True:
-        recall = await _recall(core, lens, query)
+        performer = Performer(core, core.policy, query.scope, lens)
+        recall: Recall = await Under(core.policy.read(query), core.driven(performer))
         hits = [
             hit
             for hit in recall.hits
@@ -60,9 +67,14 @@ async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
             and (keep is None or keep(hit.record))
             and lens.shows(hit.record)
         ]
-        if len(hits) >= query.k or len(recall.hits) < query.depth:
-            return hits[: query.k]
-        query = replace(query, depth=query.depth * 4)
+        if len(hits) < query.k and len(recall.hits) >= query.depth:
+            query = replace(query, depth=query.depth * 4)
+            continue
+        if recall.changes and not isinstance(lens, AsOf):
+            tries -= 1
+            if not await Task.of(_commit, core, query.scope, recall, performer, tries == 0):
+                continue
+        return hits[: query.k]
 
 
 async def context(
@@ -136,7 +148,8 @@ def _listed(core: Core, record: Record) -> bool:
 
 def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
     whole_number(request.k, "k", 1, _MAX_K)
-    if not 0 <= request.min_score <= 1:
+    score: object = request.min_score
+    if not isinstance(score, int | float) or isinstance(score, bool) or not 0 <= score <= 1:
         raise InvalidInput(f"min_score: expected 0 to 1, got {request.min_score!r}")
     text = check_text(request.query, "query")
     if len(text) > MAX_TEXT // 100:
@@ -166,15 +179,14 @@ def _require_scope(call: str, scope: Scope, everyone: bool) -> None:
         )
 
 
-async def _recall(core: Core, lens: Lens, query: Query) -> Recall:
-    """Run the policy's read; what it wants changed is committed, except through a view of the past."""
-    performer = Performer(core, core.policy, query.scope, lens)
-    recall = await Under(core.policy.read(query), core.driven(performer))
-    if recall.changes and not isinstance(lens, AsOf):
-        await Task.of(_commit, core, query.scope, recall, performer)
-    return recall
-
-
-def _commit(core: Core, scope: Scope, recall: Recall, performer: Performer) -> None:
-    compiled = compile_changes(core, core.policy, scope, recall.changes, "read", frozenset(performer.reads))
-    core.store.commit(Batch(tuple(compiled.ops)))
+def _commit(core: Core, scope: Scope, recall: Recall, performer: Performer, last: bool) -> bool:
+    """Commit what a read wants changed; False where the memory moved on (`last`: raises `Conflict`)."""
+    key = new_id(micros(core.now()) // 1000, core.store.sequence().last, 0)
+    try:
+        compiled = compile_changes(core, core.policy, scope, recall.changes, key, frozenset(performer.reads))
+        core.store.commit(Batch(tuple(compiled.ops)))
+    except Conflict:
+        if last:
+            raise
+        return False
+    return True

@@ -97,9 +97,8 @@ def _erase_expired(core: Core, scope: Scope) -> list[Item]:
     return plan.items
 
 
-def scopes(core: Core, tenant: str | None) -> list[dict[str, Any]]:
-    """Every scope that holds records, with their number."""
-    pattern = None if tenant is None else Scope(tenant)
+def scopes(core: Core, pattern: Scope | None) -> list[dict[str, Any]]:
+    """Every scope in `pattern` that holds records, with their number."""
     return [{**scope.to_dict(), "records": count} for scope, count in core.store.scopes(pattern)]
 
 

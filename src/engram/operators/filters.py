@@ -43,9 +43,10 @@ _PLAIN: dict[str, Callable[[Record], Any]] = {
     "run_id": lambda record: record.scope.run_id,
 }
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-_AT_LEVEL = [
-    Record("", "episode", "", Scope(), _NO_TIME, Interval(), Interval(), level=level) for level in range(3)
-]
+_AT_LEVEL = {
+    level: Record("", "episode", "", Scope(), _NO_TIME, Interval(), Interval(), level=level)
+    for level in (None, 0, 1, 2)
+}
 FIELDS = (*_PLAIN, *_TIMES, "metadata")
 
 
@@ -97,35 +98,30 @@ def compile_filters(filters: Mapping[str, Any] | None) -> Predicate | None:
 def wanted_level(filters: Mapping[str, Any] | None) -> int:
     """The granularity that the filters ask for: 0 turns, 1 windows, 2 sessions.
 
-    Windows and sessions are ranked apart from turns: raises `InvalidInput` for filters that ask for
-    several levels without turns, or for a level inside `or` or `not`.
+    Windows and sessions are ranked apart from all else: raises `InvalidInput` for filters that ask for
+    both of them, or for one of them inside `or`.
     """
-    accepted = {0, 1, 2}
-    for condition in _level_conditions(filters or {}):
-        accept = _condition("level", condition)
-        accepted = {level for level in accepted if accept(_AT_LEVEL[level])}
-    if 0 in accepted or not accepted:
+    accepted = frozenset(_AT_LEVEL)
+    for condition, inside in _level_conditions(filters or {}):
+        taken = frozenset(level for level, record in _AT_LEVEL.items() if condition(record))
+        if inside and taken and taken <= {1, 2}:
+            raise InvalidInput("filters: give 'level' outside of 'or'; it chooses what is ranked")
+        accepted = accepted if inside else accepted & taken
+    if not accepted or not accepted <= {1, 2}:
         return 0
     if len(accepted) > 1:
         raise InvalidInput("filters: ask for one level at a time: 1 (windows) or 2 (sessions)")
-    return accepted.pop()
+    return 1 if 1 in accepted else 2
 
 
-def _level_conditions(filters: Mapping[str, Any], *, joined: bool = True) -> Iterator[Any]:
-    """The conditions on `level` that are joined by "and"."""
+def _level_conditions(filters: Mapping[str, Any], inside: bool = False) -> Iterator[tuple[Predicate, bool]]:
+    """The conditions on `level` that are not negated, and whether each stands inside an `or`."""
     for key, value in filters.items():
         if key == "level":
-            if not joined:
-                raise InvalidInput(
-                    "filters: give 'level' outside of 'or' and 'not'; it chooses what is ranked"
-                )
-            yield value
-        elif key == "and":
+            yield _condition(key, value), inside
+        elif key in ("and", "or"):
             for item in value:
-                yield from _level_conditions(item, joined=joined)
-        elif key in ("or", "not"):
-            for item in value if key == "or" else [value]:
-                yield from _level_conditions(item, joined=False)
+                yield from _level_conditions(item, inside or key == "or")
 
 
 def _part(key: Any, value: Any) -> Predicate:
