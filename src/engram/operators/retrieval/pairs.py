@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from engram.operators.analysis import STOPWORDS, ordered_hashes
 
-__all__ = ["ordered", "pairs", "telling"]
+__all__ = ["ordered", "pair", "pairs", "telling"]
 
 Hashes = NDArray[np.uint32]
 COMMON: Hashes = np.array([*sorted(STOPWORDS), 0xFFFFFFFF], np.uint32)
@@ -30,3 +30,9 @@ def pairs(words: Hashes) -> Hashes:
     mixed ^= mixed >> np.uint32(15)
     mixed += words[1:]
     return mixed
+
+
+def pair(first: int, second: int) -> int:
+    """The same hash for one pair."""
+    mixed = first * int(MIX) & 0xFFFFFFFF
+    return ((mixed ^ mixed >> 15) + second) & 0xFFFFFFFF
