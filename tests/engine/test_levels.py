@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from engine.conftest import Open
-from engine.helpers import Facts
-from engram import InvalidInput
+from engine.helpers import Facts, Ticking
+from engram import InvalidInput, Memory
 from engram.operators.filters import wanted_level
 
 
@@ -45,3 +45,20 @@ def test_a_level_in_a_list_finds_windows_and_other_levels_find_facts(open_memory
     assert [hit.record.level for hit in found] == [2]
     found = memory.search("sky", user_id="u", filters={"level": {"ne": 0}})
     assert [hit.record.kind for hit in found] == ["fact"]
+
+
+def test_a_session_shows_neither_what_expired_nor_what_came_after_the_view(
+    memory: Memory, clock: Ticking
+) -> None:
+    ids = memory.add(["apple pie", "banana split"], user_id="u", run_id="r").ids
+    then = clock.skip(minutes=1)
+    clock.skip(minutes=1)
+    memory.edit(ids[1], text="durian tart")
+    memory.add("apple soon gone", user_id="u", run_id="r", expires=clock.skip(seconds=30))
+    clock.skip(hours=1)
+    sessions: dict[str, Any] = {"filters": {"level": 2}, "user_id": "u"}
+    [now] = memory.search("apple", **sessions)
+    assert now.text == "user: apple pie\nuser: durian tart"
+    assert now.record.sources == tuple(ids)
+    [was] = memory.as_of(known=then).search("apple", **sessions)
+    assert was.text == "user: apple pie\nuser: banana split"

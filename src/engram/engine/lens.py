@@ -68,7 +68,11 @@ class Present:
 
     def records(self, ids: Sequence[str]) -> list[Record]:
         """Open latest versions that have not expired; windows and sessions are computed."""
-        return _pick(self._store, ids, self._store.select(Select(ids=tuple(ids))), self._clock())
+        return _pick(self._store, ids, self._seen(self._store.select(Select(ids=tuple(ids)))), self._seen)
+
+    def _seen(self, latest: Sequence[Record]) -> list[Record]:
+        now = self._clock()
+        return [record for record in latest if record.current and not expired(record, now)]
 
     def page(self, scope: Scope, after: int, limit: int) -> tuple[list[Record], int | None]:
         """Open latest versions by arrival."""
@@ -125,10 +129,16 @@ class AsOf:
 
     def records(self, ids: Sequence[str]) -> list[Record]:
         """The versions of that time, in the order asked."""
+        return _pick(self._store, ids, self._versions(ids), self._seen)
+
+    def _seen(self, latest: Sequence[Record]) -> list[Record]:
+        found = {record.id: record for record in self._versions([record.id for record in latest])}
+        return [found[record.id] for record in latest if record.id in found]
+
+    def _versions(self, ids: Sequence[str]) -> list[Record]:
+        now = self._clock()
         versions = self._store.select(Select(ids=tuple(ids), history=True))
-        return _pick(
-            self._store, ids, [item for item in versions if self._known in item.known], self._clock()
-        )
+        return [item for item in versions if self._known in item.known and not expired(item, now)]
 
     def page(self, scope: Scope, after: int, limit: int) -> tuple[list[Record], int | None]:
         """The versions of that time by arrival."""
@@ -169,8 +179,15 @@ def expired(record: Record, now: datetime) -> bool:
     return record.expires is not None and record.expires <= now
 
 
-def _pick(store: Store, ids: Sequence[str], records: Sequence[Record], now: datetime) -> list[Record]:
-    """Records in the order of `ids`, windows and sessions computed, expired ones left out."""
+def _pick(
+    store: Store,
+    ids: Sequence[str],
+    records: Sequence[Record],
+    seen: Callable[[Sequence[Record]], list[Record]],
+) -> list[Record]:
+    """Records in the order of `ids`, windows and sessions computed of the turns that are `seen`."""
     plain = {record.id: record for record in records}
-    found = (plain.get(id) or (views.view_record(store, id) if views.is_view(id) else None) for id in ids)
-    return [record for record in found if record is not None and not expired(record, now)]
+    found = (
+        plain.get(id) or (views.view_record(store, id, seen) if views.is_view(id) else None) for id in ids
+    )
+    return [record for record in found if record is not None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from engram.engine.core import Core
 from engram.engine.erasing import erasure
 from engram.engine.ingest import check_text, id_text, json_value
+from engram.engine.lens import expired
 from engram.engine.results import Item, Receipt
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -39,6 +40,8 @@ def edit(
     if is_view(id):
         raise InvalidInput(f"edit: {id!r} is a view over turns; edit the turns in its sources")
     old = find(core, id, scope)
+    if expired(old, core.now()):
+        raise NotFound(f"record {id!r} has expired; add what should stay anew")
     new_text = old.text if text is None else check_text(text, "text")
     if not new_text.strip():
         raise InvalidInput("edit: the new text is empty; use forget to erase a record")
@@ -126,11 +129,13 @@ def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
         raise NotFound(f"there is no change set {change_set!r}, it changed no records, or they were erased")
     if not all(scope.covers(record.scope) for record in touched):
         raise NotFound(f"there is no change set {change_set!r} in this scope")
-    _refuse_if_stood_on(core, touched, number)
+    latest = {item.id: item for item in _latest(core, touched)}
+    _refuse_if_stood_on(core, touched, latest, number)
+    before = {record.id for record in touched if record.closed == number and record.opened != number}
     ops: list[Op] = []
     items: list[Item] = []
     for record in touched:
-        op, item = _reverse(core, record, number)
+        op, item = _reverse(core, record, latest[record.id], before, number)
         if op is not None and item is not None:
             ops.append(op)
             items.append(item)
@@ -141,6 +146,10 @@ def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
     return Receipt(tuple(items), str(committed.change_set))
 
 
+def _latest(core: Core, records: Sequence[Record]) -> list[Record]:
+    return core.store.select(Select(ids=tuple({record.id: None for record in records}), closed=True))
+
+
 def _number(change_set: str | int) -> int:
     try:
         return int(change_set)
@@ -148,36 +157,50 @@ def _number(change_set: str | int) -> int:
         raise InvalidInput(f"change_set: {change_set!r} is none; a receipt's change_set is") from None
 
 
-def _refuse_if_stood_on(core: Core, touched: Sequence[Record], number: int) -> None:
-    later: set[int] = set()
+def _refuse_if_stood_on(
+    core: Core, touched: Sequence[Record], latest: Mapping[str, Record], number: int
+) -> None:
+    """Raise `Conflict` where later changes stand on what this change set opened, or on its text."""
     opened = [record for record in touched if record.opened == number]
-    for record in opened:
-        if record.closed is not None and record.closed != number:
-            later.add(record.closed)
-    ids = tuple(record.id for record in opened if record.version == 1)
-    if ids:
-        later.update(
-            item.opened for item in core.store.select(Select(derived_from=ids)) if item.opened != number
-        )
+    before = {record.id: record for record in touched if record.closed == number}
+    later = {
+        record.closed
+        for record in opened
+        if record.closed is not None and record.closed != number and not _stands(latest[record.id], record)
+    }
+    said = tuple(item.id for item in opened if item.id not in before or before[item.id].text != item.text)
+    if said:
+        found = core.store.select(Select(derived_from=said))
+        later.update(item.opened for item in found if item.opened > number)
     if later:
         names = ", ".join(str(item) for item in sorted(later))
         raise Conflict(
-            f"change set {number} cannot be taken back: later change sets stand on it: {names}; undo those"
+            f"change set {number} cannot be taken back: later change sets stand on it, or took it back "
+            f"already: {names}; undo those first"
         )
 
 
-def _reverse(core: Core, record: Record, number: int) -> tuple[Op | None, Item | None]:
-    """What takes one version's opening or closing back."""
-    now = max(core.now(), record.known.start or core.now())
-    if record.opened == number and record.version == 1:
-        if record.closed == number:
-            return None, None
-        return Close(record.id, record.version, now), Item(
-            "superseded", record.id, record.origin, "add taken back"
-        )
+def _stands(latest: Record, version: Record) -> bool:
+    """Whether the latest version is open and says what `version` said: what came between is undone."""
+    return latest.current and _said(latest) == _said(version)
+
+
+def _said(record: Record) -> Record:
+    bare = replace(record, known=Interval(), version=1, arrival=0, opened=0, closed=None)
+    return replace(bare, strength=1.0, trust=1.0, metadata=dict(record.metadata))
+
+
+def _reverse(
+    core: Core, record: Record, latest: Record, before: Collection[str], number: int
+) -> tuple[Op | None, Item | None]:
+    """What takes one version's opening or closing back; `before` are ids with a version that it closed."""
+    now = max(core.now(), latest.known.start or core.now())
     if record.opened == number:
-        return None, None  # the version before it, which this change set closed, is what comes back
-    latest = core.store.select(Select(ids=(record.id,), closed=True))[0]
+        if record.id in before or not latest.current:
+            return None, None  # the version before it, which this change set closed, is what comes back
+        return Close(record.id, latest.version, now), Item(
+            "superseded", record.id, record.origin, "taken back"
+        )
     again = replace(record, known=Interval(now), opened=0, closed=None)
     words, vector = core.encode([again], now=True)[0]
     item = Item("superseded", record.id, record.origin, f"back to version {record.version}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,18 +22,23 @@ def is_view(id: str) -> bool:
     return id[:2] in ("w~", "s~")
 
 
-def view_record(store: Store, id: str) -> Record | None:
-    """The window or session of that id, or `None` where its bounds are gone or of two scopes."""
+def view_record(store: Store, id: str, seen: Callable[[Sequence[Record]], list[Record]]) -> Record | None:
+    """The window or session of that id, or `None` where its bounds are gone or of two scopes.
+
+    `seen` gives the versions that may be shown of the latest versions of turns, in their order.
+    """
     mark, first_id, last_id = [*id.split("~"), "", ""][:3]
-    bounds = store.select(Select(ids=(first_id, last_id)))
+    bounds = store.select(Select(ids=(first_id, last_id), closed=True))
     if not bounds or {record.id for record in bounds} != {first_id, last_id}:
         return None
     first, last = bounds[0], bounds[-1]
     if first.scope != last.scope:
         return None
-    turns = _between(store, first, last)
+    turns = seen(_between(store, first, last))
+    if not turns:
+        return None
     return replace(
-        first,
+        turns[0],
         id=id,
         level=_LEVELS[mark],
         text=transcript(turns),
@@ -43,7 +48,8 @@ def view_record(store: Store, id: str) -> Record | None:
         payload=None,
         metadata={},
         sources=tuple(turn.id for turn in turns),
-        valid=Interval(first.time),
+        valid=Interval(turns[0].time),
+        expires=None,
         version=1,
     )
 
@@ -54,12 +60,14 @@ def transcript(turns: Sequence[Record]) -> str:
 
 
 def _between(store: Store, first: Record, last: Record) -> list[Record]:
-    """The turns from `first` to `last` in (time, arrival) order, both included."""
+    """Latest versions of the turns from `first` to `last` in (time, arrival) order, both included."""
     after = (micros(first.time), first.arrival - 1)
     turns: list[Record] = []
     while True:
         page = store.select(
-            Select(scope=first.scope, kinds=("episode",), by_time=True, after=after, limit=_LIMIT)
+            Select(
+                scope=first.scope, kinds=("episode",), by_time=True, after=after, limit=_LIMIT, closed=True
+            )
         )
         for turn in page:
             if (turn.time, turn.arrival) > (last.time, last.arrival):
