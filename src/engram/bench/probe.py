@@ -45,6 +45,8 @@ def _memory(folder: str, policy: str) -> Memory:
 
 
 def _store(folder: str, policy: str, n: int) -> None:
+    with Memory("ram:", policy=policy) as other:
+        other.add("Loads what the first add of a process loads.", user_id=USER)
     bare = BareTable(Path(folder) / "bare.db")
     with _memory(folder, policy) as memory:
         matrix, found = _load(memory, bare, n)

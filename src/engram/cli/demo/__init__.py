@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 from itertools import groupby
 from statistics import median
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ __all__ = ["demo"]
 
 TOP = 3
 BUDGET = 400
-TEXT = 71
+TEXT, LINES = 71, 4
 _LEGEND = """✓ marks a right turn; the number is the estimated probability that a turn answers.
 why is what each signal gave to the first turn: bm25, coverage and pairs for its words, focus for
 its meaning, _w3 with three turns on each side; named, when and date: it fits who or when is asked.
@@ -35,7 +36,7 @@ The first search, and the first with a date, load what they need and take longer
 _NEXT = """
 Next: [bold]engram add "I moved to Lisbon in May." --user ana[/bold]
       [bold]engram search "Where does she live?" --user ana --explain[/bold]
-      [bold]engram import conversation.json[/bold] takes your own; the README has it from Python.
+      [bold]engram import conversation.json[/bold] takes your own; docs/design.md has the format.
 """
 
 
@@ -116,16 +117,21 @@ def _right(question: Question, hits: list[Hit]) -> list[int]:
 
 
 def _show(console: Console, question: Question, hits: list[Hit]) -> None:
+    """The first hits on a line each, but the first right one with more of its text."""
+    told = False
+    width = min(TEXT, max(20, console.width - 29))
     for place, hit in enumerate(hits[:TOP]):
         right = hit.record.origin in question.evidence
+        text = cut(hit.text, width * LINES if right and not told else width)
         console.print(
             Text.assemble(
                 (" ✓ " if right else "   ", "bold green"),
                 (f"{hit.score:.2f} ", "green" if right else "dim"),
                 (f"{hit.record.time:%Y-%m-%d}  {who(hit.record):<8}", "dim"),
-                (cut(hit.text, min(TEXT, max(20, console.width - 29))), "" if right else "dim"),
+                (fill(text, width).replace("\n", "\n" + " " * 28), "" if right else "dim"),
             )
         )
+        told |= right
         if place == 0 and hit.why:
             console.print(Text(f"        why: {reasons(hit)}", style="dim italic"))
     console.print(Text(_verdict(question, hits), style="yellow"))
