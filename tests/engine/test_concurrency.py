@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from engine.conftest import Open
 from engine.helpers import Digest, Facts, ScriptedModel
 from engram import Memory
 from engram.engine.results import Receipt
+from engram.kernel.protocols import Batch, PutJob
 
 
 def test_threads_on_one_memory_each_get_a_true_receipt(open_memory: Open) -> None:
@@ -72,3 +76,15 @@ def test_a_reply_about_what_was_erased_meanwhile_is_not_kept(tmp_path: Path) -> 
     files = [file.read_bytes() for file in tmp_path.iterdir()]
     memory.close()
     assert not any(b"canaryword" in content for content in files)
+
+
+def test_waiting_ends_when_its_time_is_up(open_memory: Open) -> None:
+    memory = open_memory(policy=Facts())
+    memory.add("the sky is blue", user_id="u", wait=False)
+    core = memory._bound.core
+    [job] = core.store.jobs()
+    held = replace(job, owner="elsewhere/1/x", until=core.now() + timedelta(hours=1))
+    core.store.commit(Batch((PutJob(held),)))
+    start = time.monotonic()
+    assert memory.wait(0.1) is False
+    assert time.monotonic() - start < 10

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engram.engine.core import Core
 from engram.engine.results import Item
-from engram.kernel.protocols import EndJob, Expunge, Job, Op, Put, PutEdge, PutJob, Select, Supersede
+from engram.kernel.errors import Conflict
+from engram.kernel.protocols import (
+    Batch,
+    EndJob,
+    Expunge,
+    Job,
+    Op,
+    Put,
+    PutEdge,
+    PutJob,
+    Require,
+    Select,
+    Supersede,
+)
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["RETIRED_BY", "Erasure", "erasure"]
+__all__ = ["RETIRED_BY", "Erasure", "erase", "erasure"]
 
 RETIRED_BY = "retired_by"
+_TRIES = 5
 _SELF_SUPPORTING = ("fact", "entity")
 
 
@@ -53,6 +67,32 @@ def erasure(core: Core, ids: Sequence[str]) -> Erasure:
     return _plan(core, gone, kept, frozenset(ids))
 
 
+def erase(core: Core, ids: Sequence[str]) -> tuple[list[Item], tuple[str, ...]]:
+    """Erase, with what others derive from it meanwhile; the items, and the ids of the jobs that follow.
+
+    Raises `Conflict` where what survives it is changed again and again at the same time.
+    """
+    items: list[Item] = []
+    jobs: list[str] = []
+    wanted = list(ids)
+    conflicts = 0
+    while wanted:
+        plan = erasure(core, wanted)
+        try:
+            committed = core.store.commit(Batch(tuple(plan.ops)))
+        except Conflict:
+            conflicts += 1
+            if conflicts == _TRIES:
+                raise
+            continue
+        items.extend(plan.items)
+        jobs.extend(committed.jobs)
+        gone = tuple(item.id for item in plan.items if item.event == "erased" and item.id is not None)
+        wanted = [record.id for record in core.store.select(Select(derived_from=gone, closed=True))]
+    core.forget_memos()
+    return items, tuple(jobs)
+
+
 def _versions(core: Core, ids: Iterable[str]) -> list[Record]:
     return core.store.select(Select(ids=tuple(ids), closed=True))
 
@@ -75,17 +115,26 @@ def _plan(
     core: Core, gone: dict[str, Record], kept: dict[str, list[Record]], asked: frozenset[str]
 ) -> Erasure:
     plan = Erasure()
-    reopened = _reopened(core, gone, kept)
+    freed = _freed(core, gone)
+    reopened = [
+        replace(
+            record, valid=freed[record.id], known=Interval(max(core.now(), record.known.start or core.now()))
+        )
+        for record in core.store.select(Select(ids=tuple(freed)))
+        if record.id not in kept
+    ]
     touched = _touched_jobs(core, gone)
     jobs = [job for job in (_cut_down(job, gone) for job in touched) if job is not None]
     edges = _edges_kept(core, gone, kept)
+    standing = ((id, versions[-1].version if versions[-1].current else None) for id, versions in kept.items())
+    plan.ops.append(Require(tuple(standing)))
     plan.ops.extend(EndJob(job.id) for job in touched)
     plan.ops.append(Expunge((*gone, *kept)))
     for id, record in gone.items():
         reason = "" if id in asked else "derived from an erased record"
         plan.items.append(Item("erased", id, record.origin, reason))
     for versions in kept.values():
-        record = _survivor(core, versions, gone)
+        record = _survivor(versions, gone, freed)
         words, vector = core.encode([record], now=True)[0]
         plan.ops.append(Put(record, words, vector, keep=True))
         plan.items.append(Item("superseded", record.id, reason="kept: a surviving source supports it"))
@@ -100,37 +149,35 @@ def _plan(
     return plan
 
 
-def _survivor(core: Core, versions: Sequence[Record], gone: dict[str, Record]) -> Record:
+def _survivor(versions: Sequence[Record], gone: Collection[str], freed: Mapping[str, Interval]) -> Record:
     """The record as it stands now, its erased sources and its older versions left out."""
     last = versions[-1]
     sources = tuple(source for source in last.sources if source not in gone)
-    return replace(last, sources=sources, version=1, known=Interval(core.now()), opened=0, closed=None)
+    return replace(last, sources=sources, version=1, valid=freed.get(last.id, last.valid), opened=0)
 
 
-def _reopened(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]]) -> list[Record]:
-    """Retired records whose retirement was caused by a record that goes."""
-    scopes = {record.scope.lane for record in gone.values()}
-    found: dict[str, Record] = {}
-    for scope in scopes:
-        for edge in core.store.edges(scope, list(gone)):
-            if (
-                edge.type != RETIRED_BY
-                or edge.target not in gone
-                or edge.source in gone
-                or edge.source in kept
-            ):
-                continue
-            for record in core.store.select(Select(ids=(edge.source,))):
-                valid, known = Interval(record.valid.start), Interval(core.now())
-                found[record.id] = replace(record, valid=valid, known=known)
-    return list(found.values())
+def _freed(core: Core, gone: Mapping[str, Record]) -> dict[str, Interval]:
+    """Valid times, as first believed, of retired records all of whose causes go."""
+    retired: set[str] = set()
+    for pattern in _tenants(gone.values()):
+        edges = [edge for edge in core.store.edges(pattern, list(gone)) if edge.type == RETIRED_BY]
+        retired |= {edge.source for edge in edges if edge.target in gone} - gone.keys()
+        for edge in core.store.edges(pattern, sorted(retired)) if retired else ():
+            if edge.type == RETIRED_BY and edge.target not in gone:
+                retired.discard(edge.source)
+    first = core.store.select(Select(ids=tuple(sorted(retired)), history=True))
+    return {record.id: record.valid for record in first if record.version == 1}
+
+
+def _tenants(records: Iterable[Record]) -> list[Scope]:
+    return [Scope(name) for name in sorted({record.scope.tenant for record in records})]
 
 
 def _edges_kept(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]]) -> list[Edge]:
     """Edges of surviving records, which the rewriting of those records would take along."""
     edges: dict[str, Edge] = {}
-    for scope in {versions[-1].scope.lane for versions in kept.values()}:
-        for edge in core.store.edges(scope, list(kept)):
+    for pattern in _tenants(versions[-1] for versions in kept.values()):
+        for edge in core.store.edges(pattern, list(kept), history=True):
             if not {edge.source, edge.target, *edge.sources} & gone.keys():
                 edges[edge.id] = edge
     return list(edges.values())
@@ -138,11 +185,10 @@ def _edges_kept(core: Core, gone: dict[str, Record], kept: dict[str, list[Record
 
 def _touched_jobs(core: Core, gone: dict[str, Record]) -> list[Job]:
     """Jobs over records that go, or that had read them."""
-    tenants = {record.scope.tenant for record in gone.values()}
     return [
         job
-        for tenant in sorted(tenants)
-        for job in core.store.jobs(Scope(tenant))
+        for pattern in _tenants(gone.values())
+        for job in core.store.jobs(pattern)
         if (set(job.records) | set(job.reads)) & gone.keys()
     ]
 

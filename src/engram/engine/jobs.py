@@ -20,7 +20,7 @@ from engram.kernel.protocols import Batch, Close, EndJob, Job, Lease, Mark, Op, 
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
 
-__all__ = ["Outcome", "run_job", "run_lane"]
+__all__ = ["WAIT_FOR_LANE", "Outcome", "run_job", "run_lane"]
 
 LEASE = timedelta(seconds=120)
 MAX_ATTEMPTS = 5

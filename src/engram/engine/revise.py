@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from engram.engine.core import Core
-from engram.engine.erasing import erasure
+from engram.engine.erasing import erase, erasure
 from engram.engine.ingest import check_text, id_text, json_value
 from engram.engine.lens import expired
 from engram.engine.results import Item, Receipt
@@ -95,13 +95,10 @@ def forget(core: Core, ids: Sequence[str] | None, scope: Scope, everyone: bool, 
         wanted = [find(core, id, scope, closed=True).id for id in dict.fromkeys(ids)]
     if not wanted:
         return Receipt(purge=None if dry_run else purge(core), dry_run=dry_run, outside=(_EXPORTS,))
-    plan = erasure(core, wanted)
     if dry_run:
-        return Receipt(tuple(plan.items), dry_run=True, outside=(_EXPORTS,))
-    committed = core.store.commit(Batch(tuple(plan.ops)))
-    core.forget_memos()
-    job = committed.jobs[0] if committed.jobs else None
-    return Receipt(tuple(plan.items), None, job, purge=purge(core), outside=(_EXPORTS,))
+        return Receipt(tuple(erasure(core, wanted).items), dry_run=True, outside=(_EXPORTS,))
+    items, jobs = erase(core, wanted)
+    return Receipt(tuple(items), None, jobs[0] if jobs else None, purge=purge(core), outside=(_EXPORTS,))
 
 
 def purge(core: Core) -> str:

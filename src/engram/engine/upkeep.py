@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from engram.engine.compile import compile_changes
+from engram.engine.compile import Compiled, compile_changes
 from engram.engine.core import Core
-from engram.engine.erasing import erasure
-from engram.engine.jobs import run_lane
+from engram.engine.erasing import erase
+from engram.engine.jobs import WAIT_FOR_LANE, run_lane
 from engram.engine.performer import Performer
 from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
@@ -16,7 +16,7 @@ from engram.kernel.changes import Changes, Erase, Merge, Retire
 from engram.kernel.clock import micros
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import Conflict
-from engram.kernel.protocols import Batch, Select
+from engram.kernel.protocols import Batch, Committed, Op, Select
 from engram.kernel.record import new_id
 from engram.kernel.scope import Scope
 
@@ -37,40 +37,44 @@ async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - t
         if deadline is not None and time.monotonic() > deadline:
             return False
         for lane in dict.fromkeys(job.scope for job in ours):
-            await run_lane(core, lane)
+            left = WAIT_FOR_LANE if deadline is None else max(0.0, deadline - time.monotonic())
+            await run_lane(core, lane, patience=min(left, WAIT_FOR_LANE))
         now = core.now()
         if all(job.not_before is not None and job.not_before > now for job in ours):
             await Task.of(time.sleep, 0.05)
 
 
 async def tend(core: Core, scope: Scope) -> Receipt:
-    """Erase what has expired, finish pending work and purges, and let the policy tend each lane in scope."""
+    """Erase what has expired, finish pending work and purges, and let the policy tend each lane in scope.
+
+    What the policy decides for all lanes is one change set. Raises `Conflict` where it would take too much.
+    """
     items = list(await Task.of(_erase_expired, core, scope))
     await wait(core, 60.0)
-    change_set = None
+    ops: list[Op] = []
     if core.policy.tends:
         lanes = dict.fromkeys(found.lane for found, _ in await Task.of(core.store.scopes, scope))
-        for lane in lanes:
-            change_set = await _tend_lane(core, lane, items) or change_set
-    state = None
-    if items or (await Task.of(core.store.info)).get("purge") == "pending":
-        state = await Task.of(purge, core)
-    return Receipt(tuple(items), change_set, purge=state)
+        base = new_id(micros(core.now()) // 1000, (await Task.of(core.store.sequence)).last, 0)
+        for number, lane in enumerate(lanes):
+            ops.extend(await _tend_lane(core, lane, f"{base}.{number}", items))
+    committed: Committed | None = await Task.of(core.store.commit, Batch(tuple(ops))) if ops else None
+    erased = any(item.event == "erased" for item in items)
+    owed = erased or (await Task.of(core.store.info)).get("purge") == "pending"
+    state = await Task.of(purge, core) if owed else None
+    return Receipt(tuple(items), str(committed.change_set) if committed else None, purge=state)
 
 
-async def _tend_lane(core: Core, lane: Scope, items: list[Item]) -> str | None:
-    key = new_id(micros(core.now()) // 1000, (await Task.of(core.store.sequence)).last, 0)
+async def _tend_lane(core: Core, lane: Scope, key: str, items: list[Item]) -> list[Op]:
     performer = Performer(core, core.policy, lane, core.present, job=key)
     changes = await Under(core.policy.tend(lane), core.driven(performer))
     if not changes:
-        return None
+        return []
     await Task.of(_check_share, core, lane, changes)
-    compiled = await Task.of(
+    compiled: Compiled = await Task.of(
         compile_changes, core, core.policy, lane, changes, key, frozenset(performer.reads)
     )
-    committed = await Task.of(core.store.commit, Batch(tuple(compiled.ops)))
     items.extend(compiled.items)
-    return str(committed.change_set)
+    return compiled.ops
 
 
 def _check_share(core: Core, lane: Scope, changes: Changes) -> None:
@@ -91,10 +95,7 @@ def _erase_expired(core: Core, scope: Scope) -> list[Item]:
     found = core.store.select(Select(scope=scope, expired_by=core.now(), closed=True))
     if not found:
         return []
-    plan = erasure(core, [record.id for record in found])
-    core.store.commit(Batch(tuple(plan.ops)))
-    core.forget_memos()
-    return plan.items
+    return erase(core, [record.id for record in found])[0]
 
 
 def scopes(core: Core, pattern: Scope | None) -> list[dict[str, Any]]:
