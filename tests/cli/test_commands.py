@@ -234,6 +234,7 @@ ERRORS: list[tuple[tuple[str, ...], str]] = [
     (("add", "words", "--metadata", "{"), "no JSON"),
     (("bench",), "Usage"),
     (("nonsense",), "No such command"),
+    (("export", "."), "is a directory"),
 ]
 
 

@@ -165,7 +165,7 @@ def _counts(receipt: Receipt) -> dict[str, int]:
 
 def export(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", dir_okay=False, help="The file to write.")],
     user: User = None,
     agent: Agent = None,
     run: Run = None,
