@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,18 @@ def _endpoint(embedder: Embedder | str | None) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+def _aware(clock: Clock) -> Clock:
+    """The clock, held to times with a zone."""
+
+    def checked() -> datetime:
+        moment = clock()
+        if moment.tzinfo is None:
+            raise ConfigError("clock: gave a time without a zone; use datetime.now(UTC)")
+        return moment
+
+    return checked
+
+
 def open_core(
     url: str | None,
     *,
@@ -96,16 +109,18 @@ def open_core(
     """
     if durability not in ("process", "power"):
         raise ConfigError(f"durability: {durability!r} is neither 'process' nor 'power'")
-    if cache_mb < _MIN_CACHE_MB:
+    size: object = cache_mb
+    if not isinstance(size, int) or size < _MIN_CACHE_MB:
         raise ConfigError(f"cache_mb: expected at least {_MIN_CACHE_MB}, got {cache_mb!r}")
     chosen = load_policy(policy)
     vectors = load_embedder(embedder, **_endpoint(embedder))
-    store = open_store(url or default_url(), durability=durability, clock=clock or utc_now, seed=seed)
+    aware = utc_now if clock is None else _aware(clock)
+    store = open_store(url or default_url(), durability=durability, clock=aware, seed=seed)
     core = Core(
         store=store,
         policy=chosen,
         embedder=vectors,
-        clock=clock or utc_now,
+        clock=aware,
         model=model,
         reranker=reranker,
         seed=seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.conftest import Open
-from engine.helpers import Ticking
-from engram import Conflict, Forbidden, InvalidInput, Memory, NotFound
+from engine.helpers import Facts, Ticking
+from engram import ConfigError, Conflict, Forbidden, InvalidInput, Memory, NotFound
 
 
 def everything(memory: Memory) -> list[str]:
@@ -244,3 +245,43 @@ def test_any_text_is_taken_whole_or_refused_whole(texts: list[str]) -> None:
             return
         assert [memory.get(id).text for id in receipt.ids] == texts
         assert memory.verify().ok
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("metadata", [nested(100_000), nested(101), {"a": 10**5000}])
+def test_metadata_that_json_readers_would_choke_on_is_refused(memory: Memory, metadata: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"metadata.*(nested over|a number of over)"):
+        memory.add("x", user_id="u", metadata=metadata)
+    with pytest.raises(InvalidInput, match=r"nested over|a number of over"):
+        memory.add({"content": "x", "tool_calls": [metadata]}, user_id="u")
+    assert memory.scopes() == []
+
+
+def test_an_expiry_without_a_zone_is_utc_and_the_receipt_says_so(memory: Memory) -> None:
+    receipt = memory.add("x", user_id="u", expires="2030-01-01")
+    assert receipt.items[0].reason == "expires has no zone: taken as UTC"
+
+
+def test_a_clock_without_a_zone_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"clock: gave a time without a zone"):
+        Memory("ram:", clock=lambda: datetime(2026, 1, 1))  # noqa: DTZ001 - what is to be refused
+
+
+def test_a_clock_that_goes_back_closes_no_version_before_it_opened(open_memory: Open, clock: Ticking) -> None:
+    memory = open_memory(policy=Facts())
+    first = memory.add("sky is blue", user_id="u")
+    clock.skip(days=-30)
+    memory.add("sea is blue", user_id="u")
+    memory.edit(first.ids[0], text="sky is green")
+    assert memory.wait()
+    for id in first.ids:
+        for version in memory.history(id):
+            assert version.known.start is not None
+            assert version.known.end is None or version.known.end >= version.known.start
+    assert memory.verify().ok

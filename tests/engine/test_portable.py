@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.helpers import Counting, Facts, Ticking
-from engram import Forbidden, InvalidInput, Memory
+from engram import Conflict, Forbidden, InvalidInput, Memory
 
 
 def lively(memory: Memory, clock: Ticking) -> None:
@@ -130,3 +131,98 @@ def test_any_store_comes_back_the_same(
         assert [hit.id for hit in one.search("a b c", user_id="u")] == [
             hit.id for hit in two.search("a b c", user_id="u")
         ]
+
+
+HEADER = {"type": "header", "format": "engram-export/1"}
+
+
+def altered(tmp_path: Path, **fields: Any) -> Path:
+    """An export of one record, with some of its fields changed."""
+    path = tmp_path / "one.jsonl"
+    with Memory("ram:") as memory:
+        memory.add({"content": "apple", "id": "mine"}, user_id="u")
+        memory.export(path)
+    line = json.loads(path.read_text().splitlines()[1])
+    path.write_text(f"{json.dumps(HEADER)}\n{json.dumps({**line, **fields})}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"scope": None},
+        {"scope": {"planet": "x"}},
+        {"id": 5},
+        {"id": ""},
+        {"id": "w~a~b"},
+        {"text": None},
+        {"text": "a\0b"},
+        {"text": "\ud800"},
+        {"kind": "thought"},
+        {"role": "king"},
+        {"name": 5},
+        {"origin": 5},
+        {"level": 7},
+        {"strength": float("nan")},
+        {"trust": 5},
+        {"metadata": [1]},
+        {"metadata": {"a": "\ud800"}},
+        {"sources": "abc"},
+        {"sources": ["nowhere"]},
+        {"versions": [5]},
+        {"valid": {"start": "2026-01-02T00:00:00Z", "end": "2026-01-01T00:00:00Z"}},
+        {"type": "thought"},
+    ],
+)
+def test_a_line_that_cannot_be_is_refused_before_anything_is_stored(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    path = altered(tmp_path, **fields)
+    with Memory("ram:") as memory:
+        for bound in (memory, memory.scoped(user_id="u")):
+            with pytest.raises(InvalidInput, match=r"one.jsonl:2: "):
+                bound.import_(path)
+        assert memory.scopes() == []
+
+
+def test_importing_twice_adds_nothing_at_all(tmp_path: Path) -> None:
+    clock, path = Ticking(), tmp_path / "x.jsonl"
+    with Memory("ram:", policy=Facts(), clock=clock) as memory:
+        lively(memory, clock)
+        memory.export(path)
+    with Memory("ram:", policy=Facts(), clock=clock) as memory:
+        memory.import_(path)
+        before = memory._bound.core.store.sequence()
+        receipt = memory.import_(path)
+        assert memory._bound.core.store.sequence() == before
+        assert receipt.change_set is None
+
+
+def test_a_callers_id_that_is_there_already_is_a_duplicate_or_a_conflict(tmp_path: Path) -> None:
+    path, clock = tmp_path / "x.jsonl", Ticking()
+    with Memory("ram:", policy=Facts(), clock=clock) as memory:
+        memory.add({"content": "sky is blue", "id": "mine"}, user_id="u")
+        memory.export(path)
+    with Memory("ram:", policy=Facts(), seed=1) as memory:
+        there = memory.add({"content": "sky is blue", "id": "mine"}, user_id="u", infer=False).ids[0]
+        receipt = memory.import_(path)
+        assert [(item.event, item.id == there) for item in receipt.items] == [
+            ("duplicate", True),
+            ("stored", False),
+        ]
+        assert memory.get(receipt.ids[1]).sources == (there,)
+        assert memory.verify().ok
+    with Memory("ram:", policy=Facts()) as memory:
+        memory.add({"content": "sky is red", "id": "mine"}, user_id="u", infer=False)
+        with pytest.raises(Conflict, match="'mine' is taken"):
+            memory.import_(path)
+        assert memory.stats()["records"] == 1
+
+
+def test_an_export_does_not_overwrite_an_open_store(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    with Memory(f"sqlite:///{path}") as memory:
+        memory.add("apple", user_id="u")
+        with pytest.raises(InvalidInput, match="open database"):
+            memory.export(path)
+        assert memory.verify().ok

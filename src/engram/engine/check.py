@@ -16,7 +16,7 @@ _PAGE = 1000
 
 
 def verify(core: Core) -> Report:
-    """Check the database itself, then every record's index entry against its text, then the open index."""
+    """Check the database itself, then every record's index entry against its text."""
     problems = [Problem(sentence) for sentence in core.store.check()]
     checked = 0
     for records, entries in _pages(core):
@@ -61,6 +61,8 @@ def _wrong(core: Core, records: list[Record], entries: dict[str, Entry]) -> Iter
     """Records whose entry differs from what their text gives, with the operation that mends it."""
     for record, (words, vector) in zip(records, core.encode(records), strict=True):
         entry = entries.get(record.id)
+        if entry is not None and entry.version != record.version:
+            continue  # written anew since the page was read
         same_words = entry is not None and entry.words == words
         if vector is None:  # a remote embedder: present is all that can be said without asking it
             agrees = entry is not None and entry.vector is not None

@@ -19,6 +19,8 @@ from engram.kernel.scope import Scope
 __all__ = ["MAX_TEXT", "Draft", "check_text", "drafts", "id_text", "json_value", "whole_number"]
 
 MAX_TEXT = 10 * 1024 * 1024
+_MAX_DEPTH = 100
+_MAX_BITS = 1024
 _KNOWN_KEYS = ("role", "content", "name", "time", "id", "metadata", "entities", "triples", "title")
 _CALL_KEYS = ("tool_calls", "tool_call_id", "function_call", "refusal", "audio")
 _REFUSED = re.compile("[\0\ud800-\udfff]")
@@ -41,6 +43,7 @@ class _Call:
     kind: str
     metadata: Mapping[str, Any]
     expires: datetime | None
+    notes: tuple[str, ...]
 
 
 def drafts(
@@ -55,12 +58,14 @@ def drafts(
     """The records of one `add`, ids still empty. Raises `InvalidInput` naming the message and the field."""
     if kind is not None and kind not in KINDS:
         raise InvalidInput(f"kind: {kind!r} is not one of {', '.join(KINDS)}")
+    until, assumed = (None, False) if expires is None else parse_time(expires, "expires")
     call = _Call(
         scope=scope,
         now=now,
         kind=kind or "episode",
         metadata=_metadata(metadata, "metadata"),
-        expires=None if expires is None else parse_time(expires, "expires")[0],
+        expires=until,
+        notes=("expires has no zone: taken as UTC",) if assumed else (),
     )
     if isinstance(messages, str | Mapping):
         return [_draft(messages, call, "message")]
@@ -112,9 +117,13 @@ def id_text(value: object) -> str:
     return value
 
 
-def json_value(value: object, place: str) -> Any:
+def json_value(value: object, place: str, depth: int = 0) -> Any:
     """A copy of `value` as JSON holds it (times as ISO 8601 text); raises `InvalidInput` where it cannot."""
+    if depth > _MAX_DEPTH:
+        raise InvalidInput(f"{place:.200}: nested over {_MAX_DEPTH} deep; flatten it, or give text")
     if value is None or isinstance(value, bool | int):
+        if value is not None and value.bit_length() > _MAX_BITS:
+            raise InvalidInput(f"{place}: a number of over {_MAX_BITS} bits; give text")
         return value
     if isinstance(value, str):
         return check_text(value, place)
@@ -126,10 +135,11 @@ def json_value(value: object, place: str) -> Any:
         return value.isoformat()
     if isinstance(value, Mapping):
         return {
-            check_text(key, f"{place} key"): json_value(item, f"{place}.{key}") for key, item in value.items()
+            check_text(key, f"{place} key"): json_value(item, f"{place}.{key}", depth + 1)
+            for key, item in value.items()
         }
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [json_value(item, f"{place}[{index}]") for index, item in enumerate(value)]
+        return [json_value(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
     raise InvalidInput(
         f"{place}: {type(value).__name__} has no JSON form; give text, numbers, lists or mappings"
     )
@@ -171,7 +181,7 @@ def _record(message: Mapping[str, Any], original: Any, call: _Call, place: str) 
     )
     if record.original != original:
         record = _with_payload(record, original)
-    notes = ["time has no zone: taken as UTC"] if assumed else []
+    notes = [*call.notes, *(["time has no zone: taken as UTC"] if assumed else [])]
     if not text.strip():
         notes.append("no text: stored, not indexed")
     return Draft(record, "; ".join(notes))

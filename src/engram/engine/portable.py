@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from engram.engine.core import Core, with_entries
+from engram.engine.imported import FORMAT, Line, prove, read_lines
 from engram.engine.results import Item, Receipt
-from engram.kernel.errors import Forbidden, InvalidInput
+from engram.kernel.errors import InvalidInput
 from engram.kernel.protocols import Batch, Close, Op, Put, PutEdge, PutState, Select, StateRow, Supersede
-from engram.kernel.record import Edge, Interval, Record
+from engram.kernel.record import Interval, Record
 from engram.kernel.scope import Scope
 
 __all__ = ["FORMAT", "export", "import_"]
 
-FORMAT = "engram-export/1"
 _PAGE = 500
 _LOCAL = ("arrival", "opened", "closed", "version")
 
@@ -29,6 +29,8 @@ def export(core: Core, path: str | Path, scope: Scope | None) -> int:
     path cannot be written.
     """
     target = Path(path)
+    if target.with_name(target.name + "-wal").exists():
+        raise InvalidInput(f"{target}: is an open database; choose another path")
     beside = target.with_name(target.name + ".part")
     try:
         with beside.open("w", encoding="utf-8", newline="\n") as file:
@@ -98,99 +100,67 @@ def _state_line(row: StateRow) -> dict[str, Any]:
 
 
 def import_(core: Core, path: str | Path, ids: Mapping[str, str]) -> Receipt:
-    """Read an export; what is there already is reported as duplicate. Raises `InvalidInput` with the line.
+    """Read an export; what is there already is reported as duplicate, and stays as it is.
 
-    Each page of lines is committed by itself, so a broken file leaves what stood before the break; the
-    same import goes on from there. Records outside the bound `ids` are refused with `Forbidden`.
+    The whole file is checked before anything is stored: raises `InvalidInput` with the line that is
+    broken, `Forbidden` for records outside the bound `ids`, `Conflict` for a caller's id that is taken by
+    other content. Each page of lines is committed by itself; an import that was broken off can be made
+    again. An import is no change set: what it brought is taken back with `forget`.
     """
-    within = Scope.of(**ids) if ids else None
+    aliases = prove(core, Path(path), Scope.of(**ids) if ids else None)
     items: list[Item] = []
-    change_set: int | None = None
-    waiting: list[Mapping[str, Any]] = []
-    for line in _read(Path(path)):
-        if within is not None and not within.covers(Scope.of(**line.get("scope", {}))):
-            raise Forbidden(
-                f"{line['line']}: this memory is bound to {dict(ids)}; the line belongs elsewhere"
-            )
-        waiting.append(line)
+    waiting: list[Line] = []
+    for line in read_lines(Path(path)):
+        waiting.append(line.renamed(aliases))
         if len(waiting) >= _PAGE:
-            change_set = _take(core, waiting, items) or change_set
+            _take(core, waiting, aliases, items)
             waiting = []
-    if waiting:
-        change_set = _take(core, waiting, items) or change_set
-    return Receipt(tuple(items), None if change_set is None else str(change_set))
+    _take(core, waiting, aliases, items)
+    return Receipt(tuple(items))
 
 
-def _read(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The lines behind the header, parsed and numbered."""
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                line = json.loads(text)
-                if not isinstance(line, dict) or "type" not in line:
-                    raise InvalidInput(f"{path}:{number}: not a line of an engram export")
-                if number == 1:
-                    if line["type"] != "header" or line.get("format") != FORMAT:
-                        raise InvalidInput(f"{path}: the first line is not an {FORMAT} header")
-                    continue
-                yield {**line, "line": f"{path}:{number}"}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: cannot be read ({error})") from error
-    except json.JSONDecodeError as error:
-        raise InvalidInput(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
-
-
-def _take(core: Core, lines: Sequence[Mapping[str, Any]], items: list[Item]) -> int | None:
+def _take(core: Core, lines: Sequence[Line], aliases: Mapping[str, str], items: list[Item]) -> None:
     ops: list[Op] = []
-    puts: list[Record] = []
     present = _present(core, lines)
     for line in lines:
-        plain = {key: value for key, value in line.items() if key not in ("type", "line")}
-        try:
-            if line["type"] == "record":
-                if plain["id"] in present:
-                    items.append(Item("duplicate", plain["id"], plain.get("origin"), "already stored"))
-                else:
-                    puts.append(_record_ops(plain, ops))
-            elif line["type"] == "edge":
-                ops.append(PutEdge(Edge.from_dict(plain)))
-            elif line["type"] == "state":
-                ops.extend(_state_ops(core, plain))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidInput(f"{line['line']}: a broken {line['type']} line: {error}") from error
-    if not ops:
-        return None
-    committed = core.store.commit(Batch(tuple(with_entries(core, ops))))
-    items.extend(Item("stored", record.id, record.origin) for record in puts)
-    return committed.change_set
+        if line.edge is not None and line.edge.id not in present:
+            ops.append(PutEdge(line.edge))
+        elif line.state is not None:
+            ops.extend(_state_ops(core, line.state))
+        elif line.versions:
+            record = line.versions[-1]
+            id = aliases.get(record.id, record.id)
+            if id != record.id or id in present:
+                items.append(Item("duplicate", id, record.origin, "already stored"))
+            else:
+                ops.extend(_record_ops(line.versions))
+                items.append(Item("stored", id, record.origin))
+    if ops:
+        core.store.commit(Batch(tuple(with_entries(core, ops))))
 
 
-def _present(core: Core, lines: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    ids = tuple(str(line.get("id")) for line in lines if line["type"] == "record")
-    return frozenset(record.id for record in core.store.select(Select(ids=ids, closed=True)))
+def _present(core: Core, lines: Sequence[Line]) -> frozenset[str]:
+    """The ids of records and edges of these lines that are in the store."""
+    ids = tuple(line.versions[0].id for line in lines if line.versions)
+    found = {record.id for record in core.store.select(Select(ids=ids, closed=True))} if ids else set()
+    edges = [line.edge for line in lines if line.edge is not None]
+    for tenant in {edge.scope.tenant for edge in edges}:
+        sources = sorted({edge.source for edge in edges})
+        found |= {edge.id for edge in core.store.edges(Scope(tenant), sources, history=True)}
+    return frozenset(found)
 
 
-def _record_ops(plain: dict[str, Any], ops: list[Op]) -> Record:
+def _record_ops(versions: Sequence[Record]) -> Iterator[Op]:
     """Put the first version, then one supersession a later version, gaps in known time kept."""
-    older = plain.pop("versions", [])
-    versions = [Record.from_dict(fields) for fields in [*older, plain]]
     opened = [replace(version, known=Interval(version.known.start), closed=None) for version in versions]
-    ops.append(Put(opened[0], keep=True))
+    yield Put(opened[0], keep=True)
     for number, version in enumerate(versions, 1):
         if number > 1:
-            ops.append(Supersede(opened[number - 1], number - 1))
+            yield Supersede(opened[number - 1], number - 1)
         following = versions[number].known.start if number < len(versions) else None
         if version.known.end is not None and version.known.end != following:
-            ops.append(Close(version.id, number, version.known.end))
-    return versions[-1]
+            yield Close(version.id, number, version.known.end)
 
 
-def _state_ops(core: Core, plain: dict[str, Any]) -> list[Op]:
-    scope = Scope.of(**plain["scope"])
-    if core.store.states(scope, plain["policy"], plain["name"]):
-        return []
-    row = StateRow(plain["policy"], scope, plain["name"], plain["value"], 1, tuple(plain["reads"]))
-    return [PutState(row)]
+def _state_ops(core: Core, row: StateRow) -> list[Op]:
+    return [] if core.store.states(row.scope, row.policy, row.name) else [PutState(row)]
