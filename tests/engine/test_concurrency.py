@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from engine.conftest import Open
 from engine.helpers import Digest, Facts, ScriptedModel
-from engram import Memory
+from engram import AsyncMemory, Memory
+from engram.engine.jobs import _lease
 from engram.engine.results import Receipt
-from engram.kernel.protocols import Batch, PutJob
+from engram.kernel.drive import Perform
+from engram.kernel.effects import Effect
+from engram.kernel.protocols import Batch, PutJob, Store
 
 
 def test_threads_on_one_memory_each_get_a_true_receipt(open_memory: Open) -> None:
@@ -88,3 +95,75 @@ def test_waiting_ends_when_its_time_is_up(open_memory: Open) -> None:
     start = time.monotonic()
     assert memory.wait(0.1) is False
     assert time.monotonic() - start < 10
+
+
+def journaled(store: Store) -> None:
+    """Wait until the thread of a cancelled call has come to its end."""
+    while not store.jobs()[0].journal:
+        time.sleep(0.01)
+
+
+def test_a_cancelled_run_holds_no_lane_and_keeps_its_paid_reply(url: str) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(prompt: str) -> str:
+        asked.set()
+        answer.wait(10)
+        return "S"
+
+    model = ScriptedModel(slow)
+
+    async def add_and_cancel() -> AsyncMemory:
+        memory = AsyncMemory(url, policy=Digest(), model=model)
+        adding = asyncio.create_task(memory.add("remember this", user_id="u"))
+        await asyncio.to_thread(asked.wait, 10)
+        adding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await adding
+        answer.set()
+        return memory
+
+    async def main() -> None:
+        memory = await add_and_cancel()
+        store = memory._bound.core.store
+        await asyncio.to_thread(journaled, store)
+        assert [job.owner for job in store.jobs()] == [None]
+        assert await memory.wait(5)
+        assert [prompt.split()[0] for prompt in model.prompts] == ["Summarise:", "Title"]
+        await memory.close()
+
+    asyncio.run(main())
+
+
+def test_a_lease_taken_after_the_cancel_is_given_back(open_memory: Open) -> None:
+    memory = open_memory(policy=Facts())
+    memory.add("the sky is blue", user_id="u", wait=False)
+    core = memory._bound.core
+    [job] = core.store.jobs()
+    dropped = threading.Event()
+    dropped.set()
+    _lease(core, replace(job, owner="run"), dropped)
+    assert [held.owner for held in core.store.jobs()] == [None]
+
+
+def test_a_receipt_names_what_another_run_derived(open_memory: Open, url: str) -> None:
+    if url == "ram:":
+        pytest.skip("one store must be opened twice")
+    one, other = open_memory(policy=Facts()), open_memory(policy=Facts())
+
+    def around(perform: Perform) -> Perform:
+        def performing(effect: Effect[Any], path: str) -> Any:
+            if one._bound.core.store.jobs():
+                other.wait()
+            return perform(effect, path)
+
+        return performing
+
+    one._bound.core.around = around
+    receipt = one.add("the sky is blue", user_id="u")
+    assert [(item.event, item.reason) for item in receipt.items] == [
+        ("stored", ""),
+        ("stored", "derived by another run"),
+    ]
+    assert one.get(receipt.ids[1]).kind == "fact"
+    assert receipt.job is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from engram.kernel.changes import Changes
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import Conflict, EngramError, ModelUnavailable
 from engram.kernel.protocols import Batch, Close, EndJob, Job, Lease, Mark, Op, PutJob, Require, Select
-from engram.kernel.record import Record
+from engram.kernel.record import Record, derived_id
 from engram.kernel.scope import Scope
 
 __all__ = ["WAIT_FOR_LANE", "Outcome", "run_job", "run_lane"]
@@ -29,6 +30,7 @@ WAIT_FOR_LANE = 30.0
 _POLICY_JOBS = ("write", "rebuild")
 _LANE_TAKEN = "another process, thread or task holds the lane"
 _TOLD = 1000
+_LOOK = 32
 
 
 @dataclass
@@ -65,8 +67,21 @@ async def run_lane(
             outcomes[job.id] = Outcome([Item("pending", None, reason=_LANE_TAKEN)], left=True)
         else:
             await Task.of(time.sleep, 0.02)
-    told = core.told.pop(until or "", None)
-    return outcomes if told is None else {**outcomes, until or "": told}
+    if until is not None and until not in outcomes and not await Task.of(_held, core, until):
+        outcomes[until] = core.told.pop(until, None) or await Task.of(_made_elsewhere, core, until)
+    return outcomes
+
+
+def _made_elsewhere(core: Core, id: str) -> Outcome:
+    """What a job that another process or thread ran has derived, as far as that can be told."""
+    found: list[Record] = []
+    while len(found) % _LOOK == 0:
+        ids = tuple(derived_id(id, number) for number in range(len(found), len(found) + _LOOK))
+        more = core.store.select(Select(ids=ids))
+        found.extend(more)
+        if not more:
+            break
+    return Outcome([Item("stored", record.id, reason="derived by another run") for record in found])
 
 
 def _tell(core: Core, id: str, outcome: Outcome) -> None:
@@ -80,11 +95,12 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
     """Run one job under a lease of this run's own; `None` when its lane is taken."""
     job = replace(job, owner=owners.new())
     finished = False
+    dropped = threading.Event()
     try:
-        if not await Task.of(_lease, core, job):
+        if not await Task.of(_lease, core, job, dropped):
             finished = True
             gone = not await Task.of(_held, core, job.id)
-            return Outcome() if gone else None
+            return await Task.of(_made_elsewhere, core, job.id) if gone else None
         outcome = await (_embed(core, job) if job.kind == "embed" else _policy_job(core, job))
         finished = True
         return outcome
@@ -94,11 +110,15 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
         return failed
     finally:
         if not finished:
+            dropped.set()
             _release(core, job, None)
 
 
-def _lease(core: Core, job: Job) -> bool:
-    """Take the job, unless its lane is taken; leases whose process is gone are taken away first."""
+def _lease(core: Core, job: Job, dropped: threading.Event) -> bool:
+    """Take the job, unless its lane is taken; leases whose process is gone are taken away first.
+
+    A run that is cancelled meanwhile has `dropped` it: the lease is given back at once.
+    """
     dead = [
         replace(held, owner=None, until=None)
         for held in core.store.jobs(job.scope)
@@ -109,6 +129,8 @@ def _lease(core: Core, job: Job) -> bool:
         core.store.commit(Batch((*(PutJob(held, if_exists=True) for held in dead), taken)))
     except Conflict:
         return False
+    if dropped.is_set():
+        _release(core, job, None)
     return True
 
 
@@ -206,13 +228,21 @@ def _replaced(core: Core, job: Job) -> list[Op]:
 def _journal(core: Core, job: Job, performer: Performer) -> None:
     """Keep a paid reply with the job, so that a rerun does not pay twice.
 
-    Raises `Conflict` where something that the program had read is erased: the reply may hold words of it.
+    Raises `Conflict` where something that the program had read is erased: the reply may hold words of it;
+    or where another run has the lane. The reply to a run that was cancelled is kept, its lease is not.
     """
     reads = tuple(sorted(id for id in {*job.records, *performer.reads} if not is_view(id)))
     there = Require(tuple((id, None) for id in reads))
-    lease = Lease(job.id, job.owner or "", core.now(), core.now() + LEASE)
-    kept = replace(job, journal=dict(performer.journal), reads=reads, until=lease.until)
-    core.store.commit(Batch((there, lease, PutJob(kept, if_exists=True))))
+    now = core.now()
+    kept = replace(job, journal=dict(performer.journal), reads=reads, until=now + LEASE)
+    held = _held(core, job.id)
+    if held and held[0].owner == job.owner:
+        core.store.commit(Batch((there, EndJob(job.id, job.owner), PutJob(kept))))
+    else:
+        lease = Lease(job.id, job.owner or "", now, now)
+        core.store.commit(
+            Batch((there, lease, PutJob(replace(kept, owner=None, until=None), if_exists=True)))
+        )
 
 
 def _put_back(core: Core, job: Job, error: EngramError) -> Outcome:
