@@ -76,6 +76,8 @@ def read_lines(path: Path) -> Iterator[Line]:
                 line = json.loads(text)
                 if not isinstance(line, dict) or "type" not in line:
                     raise InvalidInput(f"{path}:{number}: not a line of an engram export")
+                if number > 1 and line["type"] == "change_set":
+                    continue  # which versions came together there; numbers are each store's own
                 if number > 1:
                     yield _parsed(line, f"{path}:{number}")
                 elif line["type"] != "header" or line.get("format") != FORMAT:
@@ -145,7 +147,7 @@ def _parsed(line: dict[str, Any], place: str) -> Line:
             return Line(place, state=_state(line))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(f"{place}: a broken {kind} line: {error}") from error
-    raise InvalidInput(f"{place}: unknown type {kind!r}; it may be record, edge or state")
+    raise InvalidInput(f"{place}: unknown type {kind!r}; it may be record, edge, state or change_set")
 
 
 def _record(fields: Mapping[str, Any]) -> Record:

@@ -23,7 +23,10 @@ _LOCAL = ("arrival", "opened", "closed", "version")
 
 
 def export(core: Core, path: str | Path, scope: Scope | None) -> int:
-    """Write records with their versions, edges and states of `scope` or of all; returns how many.
+    """Write records with versions, edges, states and change sets of `scope` or all; returns how many records.
+
+    A change set's line names the versions that it opened. Its number belongs to the store it was made
+    in: an import passes over it.
 
     The file is complete or not there: it is written beside and renamed. Raises `InvalidInput` where the
     path cannot be written.
@@ -58,11 +61,12 @@ def _lines(core: Core, scope: Scope | None) -> Iterator[dict[str, Any]]:
         if scope
         else [Scope(name) for name in sorted({found.tenant for found, _ in core.store.scopes()})]
     )
+    changed: dict[int, list[list[str | int]]] = {}
     for pattern in tenants:
         after = 0
         while True:
             page = core.store.select(Select(scope=pattern, closed=True, after=after, limit=_PAGE))
-            yield from _records(core, page)
+            yield from _records(core, page, changed)
             if len(page) < _PAGE:
                 break
             after = page[-1].arrival
@@ -71,12 +75,19 @@ def _lines(core: Core, scope: Scope | None) -> Iterator[dict[str, Any]]:
             yield {"type": "edge", **_portable(edge.to_dict())}
         for row in core.store.states(pattern):
             yield _state_line(row)
+    for number, versions in sorted(changed.items()):
+        yield {"type": "change_set", "id": str(number), "versions": versions}
 
 
-def _records(core: Core, page: Sequence[Record]) -> Iterator[dict[str, Any]]:
+def _records(
+    core: Core, page: Sequence[Record], changed: dict[int, list[list[str | int]]]
+) -> Iterator[dict[str, Any]]:
+    """The lines of a page of records; `changed` collects which versions a change set opened."""
     versions: dict[str, list[Record]] = {record.id: [] for record in page}
     for version in core.store.select(Select(ids=tuple(versions), history=True)):
         versions[version.id].append(version)
+        if version.opened:
+            changed.setdefault(version.opened, []).append([version.id, version.version])
     for record in page:
         older = [_portable(version.to_dict()) for version in versions[record.id][:-1]]
         yield {"type": "record", **_portable(record.to_dict()), "versions": older}

@@ -37,7 +37,11 @@ class Put:
 
     An empty `record.id` asks the store for one (`new_id` of `record.known.start`, the new sequence and
     the store's tag). `arrival`, `opened` and `closed` of the record are the store's to set, but `keep`
-    (imports) keeps what the record says, closed versions included.
+    (imports) keeps what the record says, closed versions included, and the arrival where it is free.
+
+    The same content under the same `origin` in the scope, or under the same id, is a duplicate and
+    changes nothing; other content fails with `Conflict`. With `keep`, version n + 1 may follow the n
+    versions that are there (oldest first), and a version that is there already is compared with itself.
     """
 
     record: Record
@@ -51,7 +55,8 @@ class Supersede:
     """Make `record` the latest version of its id; the version before it keeps its content and closes.
 
     `expected` is the version that must be the latest now (open or closed). The old version's known time
-    ends, if it was open, where the new one's starts. `record.version` is set by the store.
+    ends, if it was open, where the new one's starts. `record.version` is set by the store. Fails with
+    `Conflict` where the record is gone or moved on, or where `record` has another scope or origin.
     """
 
     record: Record
@@ -62,7 +67,10 @@ class Supersede:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End the known time of the latest version, with no successor: the record is believed no more."""
+    """End the known time of the latest version, with no successor: the record is believed no more.
+
+    Fails with `Conflict` where it is gone, closed already, or at another version.
+    """
 
     id: str
     expected: int
@@ -73,7 +81,8 @@ class Close:
 class Mark:
     """Set what has no versions: counters, and a vector that came later. `None` keeps a field.
 
-    With `version` it applies only while that version is the latest; else it does nothing.
+    With `version` it applies only while that version is the latest; else, and on what is gone, it does
+    nothing.
     """
 
     id: str
@@ -86,7 +95,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Expunge:
-    """Destroy records: versions, entries, lineage, edges that touch them, jobs and states that read them."""
+    """Destroy records: versions, entries, lineage, edges that touch them, jobs and states that read them.
+
+    An edge goes with its source, its target or any of its `sources`; a job by its `reads`. Surviving
+    records keep the ids of what was destroyed in their `sources`: supersede or expunge them in the same
+    batch. What is gone already is passed over.
+    """
 
     ids: tuple[str, ...]
 
@@ -107,7 +121,7 @@ class PutEdge:
 
 @dataclass(frozen=True, slots=True)
 class CloseEdge:
-    """End an edge's known time."""
+    """End an edge's known time. Fails with `Conflict` where it is gone or has ended."""
 
     id: str
     at: datetime
@@ -174,8 +188,8 @@ class PutJob:
 class Lease:
     """Take a pending job until `until`.
 
-    Fails with `Conflict` when the job is gone or parked, or when it or another `write` or `rebuild` job
-    of the same lane is leased to another owner past `now`.
+    Fails with `Conflict` when the job is gone or parked, when it is leased to another owner past `now`,
+    or, for a `write` or `rebuild` job, when another such job of its lane is. Attempts are not counted.
     """
 
     id: str
@@ -194,7 +208,10 @@ class EndJob:
 
 @dataclass(frozen=True, slots=True)
 class PutInfo:
-    """Set a fact about the store itself, such as its embedder; `None` removes it."""
+    """Set a fact about the store itself, such as its embedder; `None` removes it.
+
+    Raises `InvalidInput` for `format`, `tag`, `created`, `bytes` and `purge`, which are the store's own.
+    """
 
     key: str
     value: str | None

@@ -139,9 +139,10 @@ class Position(NamedTuple):
 class Committed:
     """What a commit did.
 
-    `change_set` is its number: `opened` of versions that it opened and `closed` of those it closed. `ids`
-    and `duplicates` are parallel to the batch's `Put`s: the stored (or already present) id, and whether
-    the same content was there under the same origin. `jobs` are the ids of jobs put, in order.
+    `change_set` is its number: `opened` of versions that it opened and `closed` of those it closed; it is
+    the first sequence that the commit took, and 0 where nothing was changed (duplicates only). `ids` and
+    `duplicates` are parallel to the batch's `Put`s: the stored (or already present) id, and whether the
+    same content was there under the same origin. `jobs` are the ids of jobs put, in order.
     """
 
     change_set: int
@@ -159,6 +160,7 @@ class Select:
     `change_set` selects versions that this change set opened or closed (with `history`). `scope` is a
     pattern. Order: by arrival, or by (time, arrival) if `by_time`; `after` is the arrival (or the
     (time, arrival) pair, time in microseconds) to go on behind. With `ids` alone the order is theirs.
+    With `history` the `limit` counts versions.
     """
 
     ids: tuple[str, ...] | None = None
@@ -230,7 +232,11 @@ class Store(Protocol):
         ...
 
     def purge(self) -> bool:
-        """Make bytes of expunged content vanish from the files; False where an open reader prevents it."""
+        """Make bytes of expunged content vanish from the files.
+
+        False where a reader or writer of another process, or a full disk, prevents it: the purge stays
+        owed, and `info()["purge"]` is `pending` until any process completes it.
+        """
         ...
 
     def close(self) -> None:
