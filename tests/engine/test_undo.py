@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from engine.conftest import Open
 from engine.helpers import Facts, Ticking
-from engram import Conflict, Memory, NotFound
+from engram import Conflict, InvalidInput, Memory, NotFound
 
 
 def test_edits_are_taken_back_one_after_the_other(memory: Memory) -> None:
@@ -52,3 +55,15 @@ def test_an_expired_record_is_not_edited(memory: Memory, clock: Ticking) -> None
     clock.skip(hours=2)
     with pytest.raises(NotFound, match="has expired"):
         memory.edit(id, text="two")
+
+
+@pytest.mark.parametrize("number", ["x", "-1", 0, 1 << 63, 10**30])
+def test_what_is_no_change_set_is_refused(memory: Memory, number: Any, tmp_path: Path) -> None:
+    memory.add("one", user_id="u")
+    memory.export(tmp_path / "x")
+    with Memory("ram:") as other:
+        other.import_(tmp_path / "x")
+        with pytest.raises(InvalidInput, match=r"change_set: .* is none"):
+            other.undo(number)
+        assert len(other.get_all(user_id="u")) == 1
+    assert memory.get_all(user_id="u", after=str(10**30)).items == ()

@@ -30,6 +30,7 @@ CONTEXT_DEPTH = 60
 _CHANGE_TRIES = 5
 _MAX_K = 10_000
 _MAX_PAGE = 1000
+_LAST_PLACE = (1 << 63) - 1
 _MAX_BUDGET = 10_000_000
 
 
@@ -113,9 +114,9 @@ def get_all(core: Core, lens: Lens, request: ListRequest) -> Page:
     whole_number(limit, "limit", 1, _MAX_PAGE)
     keep = compile_filters(request.filters)
     try:
-        place: int | None = 0 if after is None else int(after)
+        place: int | None = 0 if after is None else min(max(int(after), 0), _LAST_PLACE)
     except (TypeError, ValueError):
-        raise InvalidInput(f"after: {after!r} is no place in a listing; give a page's next") from None
+        raise InvalidInput(f"after: {after!r:.40} is no place in a listing; give a page's next") from None
     found: list[Record] = []
     while place is not None:
         records, following = lens.page(scope, place, limit + 1)

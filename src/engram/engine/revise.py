@@ -149,9 +149,12 @@ def _latest(core: Core, records: Sequence[Record]) -> list[Record]:
 
 def _number(change_set: str | int) -> int:
     try:
-        return int(change_set)
+        number = int(change_set)
     except (TypeError, ValueError):
-        raise InvalidInput(f"change_set: {change_set!r} is none; a receipt's change_set is") from None
+        number = 0
+    if not 0 < number < 1 << 63:  # what was imported was opened by no change set of this store, by 0
+        raise InvalidInput(f"change_set: {change_set!r:.40} is none; a receipt's change_set is")
+    return number
 
 
 def _refuse_if_stood_on(
