@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.conftest import Open
 from engine.helpers import Counting, Facts, Ticking
 from engram import Memory
+from engram.kernel.changes import Changes, SetState
+from engram.kernel.effects import Read
 from engram.kernel.protocols import Batch, Close, Committed, Expunge, Put, Store
+from engram.kernel.record import Record
 
 
 def facts(memory: Memory) -> list[tuple[str, bool]]:
@@ -105,3 +109,18 @@ def test_tending_several_lanes_is_one_change_set(open_memory: Open) -> None:
     memory.undo(tended.change_set)
     left = [len(memory.get_all(user_id=user, filters={"kind": "fact"})) for user in ("a", "b")]
     assert left == [3, 3]
+
+
+def test_a_state_made_from_a_session_goes_with_any_of_its_turns(open_memory: Open) -> None:
+    class Sessions(Counting):
+        async def write(self, episodes: Sequence[Record]) -> Changes:
+            first = episodes[0].id
+            views = await Read((f"s~{first}~{episodes[-1].id}",))
+            return Changes.of(SetState("session", views[0].text))
+
+    memory = open_memory(policy=Sessions())
+    ids = memory.add(["a secret", "in the middle", "at the end"], user_id="u").ids
+    store, scope = memory._bound.core.store, memory._bound.scope({"user_id": "u"})
+    assert len(store.states(scope)) == 1
+    memory.forget(ids[1])
+    assert store.states(scope) == []

@@ -13,7 +13,6 @@ from engram.engine.compile import compile_changes
 from engram.engine.core import Core
 from engram.engine.performer import Performer
 from engram.engine.results import Item
-from engram.engine.views import is_view
 from engram.kernel.changes import Changes
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import Conflict, EngramError, ModelUnavailable
@@ -231,7 +230,7 @@ def _journal(core: Core, job: Job, performer: Performer) -> None:
     Raises `Conflict` where something that the program had read is erased: the reply may hold words of it;
     or where another run has the lane. The reply to a run that was cancelled is kept, its lease is not.
     """
-    reads = tuple(sorted(id for id in {*job.records, *performer.reads} if not is_view(id)))
+    reads = tuple(sorted({*job.records, *performer.reads}))
     there = Require(tuple((id, None) for id in reads))
     now = core.now()
     kept = replace(job, journal=dict(performer.journal), reads=reads, until=now + LEASE)

@@ -10,6 +10,7 @@ from typing import Any
 from engram.engine.core import Core
 from engram.engine.lens import Lens
 from engram.engine.replies import ask
+from engram.engine.views import is_view
 from engram.kernel import effects as fx
 from engram.kernel.clock import micros
 from engram.kernel.errors import ConfigError
@@ -92,7 +93,8 @@ class Performer:
 
     def _read(self, ids: Sequence[str]) -> list[Record]:
         found = [record for record in self.lens.records(ids) if self._visible(record)]
-        self.reads.update(record.id for record in found)
+        for record in found:  # a view has no bytes of its own: what was read are its turns
+            self.reads.update(record.sources if is_view(record.id) else (record.id,))
         return found
 
     def _visible(self, record: Record) -> bool:
