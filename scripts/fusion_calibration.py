@@ -11,17 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from fusion_columns import Part, Remembered, remembered
+from fusion_columns import Part, Remembered, few, remembered
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from engram.bench.load import Conversation, DataSet
+from engram.bench.load import Conversation, DataSet, Question
 from engram.bench.run import auroc
 from engram.operators.retrieval.calibrate import FEATURES, features
 from engram.operators.retrieval.fuse import Fusion, fuse
 
 Floats = NDArray[np.float64]
 TOP = 10
+SMALL = 5
+ANSWERABLE = ("answerable", "answerable, few")
+UNANSWERABLE = ("unanswered", "elsewhere", "hidden", "hidden, few")
 L2 = 1e-3
 
 
@@ -39,7 +42,7 @@ class Case:
     @property
     def answerable(self) -> bool:
         """Whether the evidence is there to be found."""
-        return self.kind == "answerable"
+        return self.kind in ANSWERABLE
 
 
 def cases(data: DataSet, fusion: Fusion) -> list[Case]:
@@ -73,12 +76,29 @@ def _forms(here: Remembered, fusion: Fusion, other: Conversation | None) -> Iter
             left = columns.without(frozenset(id for id in columns.ids if here.sessions.get(id) in touched))
             if len(left) > TOP:
                 yield "hidden", left, NOTHING
+            yield from _small(here, fusion, question)
     for question in other.questions if other else ():
         if question.evidence and other is not None:
             text = question.text
             for theirs, ours in zip(_speakers(other), _speakers(here.conversation), strict=False):
                 text = re.sub(rf"\b{re.escape(theirs)}\b", ours, text)
             yield "elsewhere", here.columns(text, fusion.signals), NOTHING
+
+
+def _small(here: Remembered, fusion: Fusion, question: Question) -> Iterator[Form]:
+    """The question in a memory of the five turns around its evidence, and of five turns from far away."""
+    ids = [str(message["id"]) for session in here.conversation.sessions for message in session.messages]
+    known = [index for index, id in enumerate(ids) if id in question.evidence]
+    if not known or len(ids) < 10 * SMALL or known[0] % 3:
+        return
+    middle, half = known[0], len(ids) // 2
+    near = ids[max(0, middle - SMALL // 2) : middle + SMALL // 2 + 1]
+    start = (middle + half) % (len(ids) - SMALL)
+    far = [id for id in ids[start : start + SMALL] if id not in question.evidence]
+    for kind, turns in (("answerable, few", near), ("hidden, few", far)):
+        with remembered(few(here.conversation, turns)) as small:
+            evidence = question.evidence if kind in ANSWERABLE else NOTHING
+            yield kind, small.columns(question.text, fusion.signals), evidence
 
 
 def seen(columns: Part, fusion: Fusion, evidence: frozenset[str]) -> tuple[Floats, Floats, Floats]:
@@ -115,20 +135,17 @@ def balanced(found: Sequence[Case]) -> Floats:
     """Weights that give every data set the same say, half of it to its answerable questions."""
     weights = np.zeros(len(found))
     for data in {case.data for case in found}:
-        for kind in ("answerable", *UNANSWERABLE):
-            here = [index for index, case in enumerate(found) if (case.data, case.kind) == (data, kind)]
-            kinds = {case.kind for case in found if case.data == data} & set(UNANSWERABLE)
-            if here:
-                weights[here] = (0.5 if kind == "answerable" else 0.5 / len(kinds)) / len(here)
+        for side in (ANSWERABLE, UNANSWERABLE):
+            kinds = {case.kind for case in found if case.data == data} & set(side)
+            for kind in kinds:
+                here = [index for index, case in enumerate(found) if (case.data, case.kind) == (data, kind)]
+                weights[here] = 0.5 / len(kinds) / len(here)
     return np.asarray(weights / weights.sum())
-
-
-UNANSWERABLE = ("unanswered", "elsewhere", "hidden")
 
 
 def fit(found: Sequence[Case]) -> dict[str, float]:
     """The calibration, learned on these cases; questions asked of the wrong person are left out."""
-    used = [case for case in found if case.kind == "answerable" or case.kind in UNANSWERABLE]
+    used = [case for case in found if case.kind in (*ANSWERABLE, *UNANSWERABLE)]
     weight = balanced(used)
     columns = np.array([case.features for case in used])
     query = logistic(columns, np.array([float(case.answerable) for case in used]), weight)
@@ -158,10 +175,17 @@ def report(found: Sequence[Case]) -> list[str]:
         scores |= {index: level(case, known) for index, case in enumerate(found) if case.fold == fold}
     lines = ["AUROC of answerable questions against others, two-fold by conversation:"]
     for data in sorted({case.data for case in found}):
-        good = [scores[index] for index, case in enumerate(found) if case.data == data and case.answerable]
         for kind in (*UNANSWERABLE, "wrong person"):
-            bad = [scores[i] for i, case in enumerate(found) if (case.data, case.kind) == (data, kind)]
-            if bad:
-                value = auroc(good, bad)
+            against = "answerable, few" if kind == "hidden, few" else "answerable"
+            good, bad = (
+                [scores[i] for i, case in enumerate(found) if (case.data, case.kind) == (data, wanted)]
+                for wanted in (against, kind)
+            )
+            value = auroc(good, bad)
+            if value is not None:
                 lines.append(f"  {data:<10}{kind:<14}{value:.3f}  ({len(good)} against {len(bad)})")
+    lines.append("In memories of five turns, the best hit is evidence:")
+    for data in sorted({case.data for case in found}):
+        right = [case.evidence[0] for case in found if (case.data, case.kind) == (data, "answerable, few")]
+        lines.append(f"  {data:<10}{np.mean(right):.3f}  ({len(right)} questions)")
     return lines

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engram import Memory
-from engram.bench.load import Conversation
+from engram.bench.load import Conversation, Session
 from engram.engine.performer import Performer
 from engram.kernel.clock import parse_time
 from engram.kernel.effects import Columns, Score
@@ -60,6 +60,15 @@ class Remembered:
         found: Columns = performer(Score(text, tuple(signals), at=at), "0")
         ids = tuple(self.origins[id] for id in found.rows(range(len(found))))
         return Part(tuple(found.names), found.matrix, found.context, ids)
+
+
+def few(conversation: Conversation, ids: Collection[str]) -> Conversation:
+    """The conversation cut down to some of its turns."""
+    kept = (
+        Session(session.run_id, tuple(message for message in session.messages if message.get("id") in ids))
+        for session in conversation.sessions
+    )
+    return replace(conversation, sessions=tuple(session for session in kept if session.messages))
 
 
 @contextmanager

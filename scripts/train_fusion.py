@@ -21,7 +21,7 @@ from typing import Any
 
 import fusion_calibration as calibration
 import numpy as np
-from fusion_columns import Part, remembered
+from fusion_columns import Part, few, remembered
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
@@ -32,11 +32,13 @@ from engram.operators.retrieval.fuse import Fusion, figures
 OUT = Path(__file__).parents[1] / "src/engram/operators/retrieval/data"
 L2, TOGETHER = 1e-3, 1e-2
 ROWS = 100
-KS = (5, 10, 20, 50)
+KS = (1, 5, 10, 20, 50)
 FOLD_SEEDS = (0, 1, 2)
-CONTEXTS = ("people", "assisted")
+CONTEXTS = ("people", "assisted", "small")
 SHARES = {"musique": 0.5}
-Z, RAW = "z", "raw"
+SMALL = ", few turns"
+SIZES = (3, 8, 25)
+Z, RAW, PRIOR = "z", "raw", "prior"
 SIGNALS = {
     "bm25_turn": Z,
     "bm25_w3": Z,
@@ -48,11 +50,11 @@ SIGNALS = {
     "focus_w3": Z,
     "focus_session": Z,
     "named": RAW,
-    "question": RAW,
-    "after_question": RAW,
-    "first": RAW,
-    "log_length": RAW,
-    "assistant": RAW,
+    "question": PRIOR,
+    "after_question": PRIOR,
+    "first": PRIOR,
+    "log_length": PRIOR,
+    "assistant": PRIOR,
     "when": RAW,
     "date": RAW,
     "summary": RAW,
@@ -89,6 +91,24 @@ def ask_all(conversation: Conversation, number: int, *, alone: bool = True) -> l
     return asked
 
 
+def ask_few(conversation: Conversation, number: int, *, alone: bool = True) -> list[Asked]:
+    """Every question with evidence, in a memory of a few turns of which one is evidence."""
+    asked: list[Asked] = []
+    ids = [str(message["id"]) for session in conversation.sessions for message in session.messages]
+    for index, question in enumerate(conversation.questions):
+        known = [place for place, id in enumerate(ids) if id in question.evidence]
+        size = SIZES[index % len(SIZES)]
+        if known and len(ids) > 2 * size:
+            place = index // len(SIZES) * 7 % size  # where the evidence lies, each place as often
+            start = min(max(0, known[0] - place), len(ids) - size)
+            with remembered(few(conversation, ids[start : start + size])) as here:
+                found = here.columns(question.text, tuple(SIGNALS))
+            evidence = np.array([id in question.evidence for id in found.ids])
+            if 0 < evidence.sum() < len(evidence):
+                asked.append(Asked(*standardised(found), evidence, 0, number if alone else len(asked)))
+    return asked
+
+
 def standardised(found: Part) -> tuple[Floats, Floats]:
     """Columns as the fusion sees them, and the figures of scope and query."""
     matrix = np.asarray(found.matrix, np.float64)
@@ -98,6 +118,8 @@ def standardised(found: Part) -> tuple[Floats, Floats]:
     centred = matrix - np.where(scale, matrix.mean(axis=1), 0.0)[:, None]
     columns = centred / np.where(scale & ~flat, spread, 1.0)[:, None]
     columns[flat] = 0.0
+    prior = np.array([kind == PRIOR for kind in SIGNALS.values()])
+    columns[prior] *= 1 - figures(found)["small"]
     known = figures(found)
     return columns.T, np.array([known[name] for name in CONTEXTS])
 
@@ -126,17 +148,32 @@ def loss(flat: Floats, groups: Sequence[Sequence[Asked]], shares: Floats) -> tup
             slope[item.evidence] = found - 1
             slope[~item.evidence] = grown[~item.evidence] * (1 / (wanted + against)).sum()
             gradient += weight * np.outer(item.columns.T @ slope, item.context)
-    apart = weights - weights.mean(axis=1, keepdims=True)
+    kinds = weights[:, :2]
+    apart = np.c_[kinds - kinds.mean(axis=1, keepdims=True), np.zeros(len(weights))]
     total += L2 * float((weights**2).sum()) + 2 * TOGETHER * float((apart**2).sum())
     return total, (gradient + 2 * L2 * weights + 4 * TOGETHER * apart).ravel()
+
+
+def share_of(name: str) -> float:
+    """How much a group of questions counts."""
+    return SHARES.get(name.removesuffix(SMALL), 1.0) * (0.5 if name.endswith(SMALL) else 1.0)
 
 
 def fit(groups: dict[str, list[Asked]]) -> Floats:
     """Weights of shape [signals, contexts] that make the loss of these groups smallest."""
     usable = [[hardest(item) for item in group if item.evidence.any()] for group in groups.values()]
-    shares = np.array([SHARES.get(name, 1.0) for name in groups])
+    shares = np.array(
+        [
+            SHARES.get(name.removesuffix(SMALL), 1.0) * (0.5 if name.endswith(SMALL) else 1.0)
+            for name in groups
+        ]
+    )
     start = np.zeros(len(SIGNALS) * len(CONTEXTS))
-    bounds = [(0.0 if name in MATCHING else None, None) for name in SIGNALS for _ in CONTEXTS]
+    bounds = [
+        (0.0, 0.0) if kind == PRIOR and context == "small" else (0.0 if name in MATCHING else None, None)
+        for name, kind in SIGNALS.items()
+        for context in CONTEXTS
+    ]
     found = minimize(
         loss,
         start,
@@ -183,7 +220,7 @@ def two_fold(groups: dict[str, list[Asked]]) -> dict[str, Floats]:
 
 def line(kind: str, name: str, values: Floats) -> str:
     """One line of the log."""
-    return f"{kind:<22}{name:<10}" + "  ".join(
+    return f"{kind:<22}{name:<20}" + "  ".join(
         f"@{k} {value:.4f}" for k, value in zip(KS, values, strict=True)
     )
 
@@ -196,7 +233,8 @@ def report(groups: dict[str, list[Asked]], weights: Floats) -> list[str]:
         lines.append(line("learned on all", name, recalls(group, weights).mean(axis=0)))
     lines += [line("two-fold", name, values) for name, values in two_fold(groups).items()]
     for name, group in groups.items():
-        others = {other: rest for other, rest in groups.items() if other != name}
+        plain = name.removesuffix(SMALL)
+        others = {other: rest for other, rest in groups.items() if other.removesuffix(SMALL) != plain}
         if others:
             lines.append(line("learned on the others", name, recalls(group, fit(others)).mean(axis=0)))
     lines.append("weights: " + ", ".join(CONTEXTS))
@@ -226,11 +264,13 @@ def main() -> None:
     groups: dict[str, list[Asked]] = {}
     sets = data_sets(arguments.parse_args().paths)
     for data in sets:
-        found = [
-            ask_all(conversation, number, alone=len(data.conversations) > 1)
-            for number, conversation in enumerate(data.conversations)
-        ]
-        groups[data.name] = [item for part in found for item in part]
+        alone = len(data.conversations) > 1
+        for ask, suffix in ((ask_all, ""), (ask_few, SMALL)):
+            found = [
+                ask(conversation, number, alone=alone)
+                for number, conversation in enumerate(data.conversations)
+            ]
+            groups[data.name + suffix] = [item for part in found for item in part]
     weights = fit(groups)
     lines = report(groups, weights)
     shipped = as_dict(weights, dict.fromkeys(("bias", *FEATURES), 0.0))

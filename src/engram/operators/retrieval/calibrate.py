@@ -17,7 +17,7 @@ from engram.operators.retrieval.fuse import Fused, Fusion
 
 __all__ = ["FEATURES", "calibrated", "features"]
 
-FEATURES = ("covered", "matched", "near", "nearest", "unseen", "lead")
+FEATURES = ("covered", "matched", "near", "nearest", "unseen", "lead", "size")
 _TOP = 10
 
 
@@ -27,7 +27,7 @@ def features(columns: Columns, fused: Fused, best: Sequence[int]) -> NDArray[np.
     `covered`: the share of the query's idf that stands in the best hit. `matched`: the highest BM25 of a
     window of three turns on each side, as a share of what it can be. `near`, `nearest`: the cosine of the
     best hit, and the highest one. `unseen`: the share of the query's idf that stands nowhere. `lead`: how
-    far the ten best lie above the mean, in units of the ranking score.
+    far the ten best lie above the mean, in units of the ranking score. `size`: log(1 + turns).
     """
     signals, context = columns.signals, columns.context
     idf = max(context["idf"], 1e-9)
@@ -40,6 +40,7 @@ def features(columns: Columns, fused: Fused, best: Sequence[int]) -> NDArray[np.
             float(signals["focus_turn"].max()),
             context["unseen"],
             float(top.mean()) - float(fused.scores.mean()),
+            float(np.log1p(context["turns"])),
         ]
     )
 

@@ -1,7 +1,9 @@
 """Linear fusion of signals whose weights depend on the conversation and the query, and calibrated scores.
 
 A candidate's ranking score is `sum over signals s of w_s * x_s`, with `x_s` the signal, standardised over
-the query's candidates where `scale` is "z", and `w_s = sum over contexts c of weights[s, c] * c`: contexts
+the query's candidates where `scale` is "z", and times 1 - `small` where it is "prior" (what speaks for a
+turn whatever is asked; among few turns, where standardised signals cannot stand out, it would decide alone),
+and `w_s = sum over contexts c of weights[s, c] * c`: contexts
 are figures of the scope and the query (`figures`), such as how much it is a talk among people and how much
 one with an assistant. The weights are learned by `scripts/train_fusion.py`.
 """
@@ -26,18 +28,20 @@ __all__ = ["Fused", "Fusion", "figures", "fuse", "shipped"]
 _DATA = Path(__file__).parent / "data" / "fusion.json"
 _FLAT = 1e-6
 SHORT, LONG = 40.0, 200.0
+FEW = 30
 
 
 @dataclass(frozen=True)
 class Fusion:
     """Learned weights: `weights` has shape [len(signals), len(contexts)], float64.
 
-    `standardised` says by signal whether it is z-scored. `calibration` maps a feature of the best hits to
-    its weight in the logistic calibration of scores.
+    `standardised` and `prior` say by signal how it is scaled. `calibration` maps a feature of the best
+    hits to its weight in the logistic calibration of scores.
     """
 
     signals: tuple[str, ...]
     standardised: NDArray[np.bool_]
+    prior: NDArray[np.bool_]
     contexts: tuple[str, ...]
     weights: NDArray[np.float64]
     calibration: Mapping[str, float]
@@ -49,6 +53,7 @@ class Fusion:
         return cls(
             tuple(signals),
             np.array([signals[name]["scale"] == "z" for name in signals]),
+            np.array([signals[name]["scale"] == "prior" for name in signals]),
             tuple(value["contexts"]),
             np.array([signals[name]["weights"] for name in signals], np.float64),
             dict(value["calibration"]),
@@ -78,15 +83,18 @@ def shipped() -> Fusion:
 
 
 def figures(columns: Columns) -> dict[str, float]:
-    """What weights may depend on: the columns' own context, with `people` and `assisted` = 1 - `people`.
+    """What weights may depend on: the columns' context, `people`, `assisted` = 1 - `people`, and `small`.
 
     `assisted` goes from 0 (people in short turns) to 1 (an assistant says half of it, in turns of 200
     words or more): the mean of the assistant's share and of the turns' length on a log scale from 40 to 200.
+    `small` goes from 1 (nothing is remembered yet) to 0; it is a half at 30 turns. Among few turns windows
+    tell nothing, and no standardised signal can stand out.
     """
     share = min(1.0, 2 * columns.context["assistant"])
     length = math.log(max(columns.context["tokens"], 1.0) / SHORT) / math.log(LONG / SHORT)
     assisted = (share + min(1.0, max(0.0, length))) / 2
-    return {**columns.context, "people": 1 - assisted, "assisted": assisted}
+    small = FEW / (FEW + columns.context["turns"])
+    return {**columns.context, "people": 1 - assisted, "assisted": assisted, "small": small}
 
 
 def fuse(columns: Columns, fusion: Fusion) -> Fused:
@@ -94,7 +102,7 @@ def fuse(columns: Columns, fusion: Fusion) -> Fused:
     matrix: NDArray[np.float32] = columns.matrix
     known = figures(columns)
     context = np.array([known[name] for name in fusion.contexts])
-    slopes = fusion.weights @ context
+    slopes = fusion.weights @ context * np.where(fusion.prior, 1 - known["small"], 1.0)
     count = max(1, matrix.shape[1])
     sums = matrix @ np.ones(matrix.shape[1], np.float32)
     means = np.where(fusion.standardised, sums / count, 0.0)

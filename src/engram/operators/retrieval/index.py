@@ -15,6 +15,7 @@ from engram.operators.retrieval.codec import WordColumns, unpack_vectors, unpack
 from engram.operators.retrieval.figures import FIGURES, LENGTHS, Figures
 from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.layout import GUARD, TOKENS, Layout
+from engram.operators.retrieval.pairs import telling
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import Parts, Query, Reading, read, term
 from engram.operators.retrieval.rows import Rows
@@ -25,6 +26,9 @@ __all__ = ["ScopeIndex"]
 
 FEW = 16
 READINGS = 256
+
+
+IMAGINED = 30
 
 
 class ScopeIndex:
@@ -232,12 +236,17 @@ class ScopeIndex:
         return reading
 
     def _direction(self, parts: Parts) -> NDArray[np.float32] | None:
-        """The query's vector from its words', weighed by how rare each is here, without speakers' names."""
+        """The query's vector from its words', weighed by how rare each is here, without speakers' names.
+
+        Rarity is counted as if `IMAGINED` further turns held every common word and no other: among few
+        turns, words like "where" are rare by chance.
+        """
         words = [(term(word), vector) for word, vector in parts]
         words = [(hashed, vector) for hashed, vector in words if not self._speakers.codes(hashed)]
         hashes = np.array([max(0, hashed) for hashed, _ in words], np.uint32)
         alive = None if len(self._rows) == len(self) else self._rows["alive"] > 0
-        weights = rarity(self._postings.often(hashes, alive), len(self))
+        often = self._postings.often(hashes, alive) + IMAGINED * ~telling(hashes)
+        weights = rarity(often, len(self) + IMAGINED)
         total = np.zeros(self._dimensions, np.float32)
         for weight, (_, vector) in zip(weights.tolist(), words, strict=True):
             total += np.float32(weight) * vector

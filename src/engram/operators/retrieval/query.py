@@ -20,7 +20,6 @@ __all__ = ["Parts", "Query", "Reading", "ask", "read"]
 CUES = {
     "you": re.compile(r"\b(?:you|your|yours)\b", re.IGNORECASE),
     "me": re.compile(r"\b(?:i|my|me|mine)\b", re.IGNORECASE),
-    "advice": re.compile(r"summar|recommend|suggest|explain|advice|advise|\btips\b", re.IGNORECASE),
     "summary": re.compile(r"\b(?:summar\w*|overview|recap)\b", re.IGNORECASE),
     "told": re.compile(
         r"\b(?:did|have|had) you\b|\byour (?:suggestion|recommendation|advice|answer|explanation|list)s?\b"

@@ -296,9 +296,3 @@ def summary(probe: Probe) -> Floats:
 def told(probe: Probe) -> Floats:
     """Whether the assistant says it, where the query asks what the assistant said."""
     return _values("assistant", probe) * np.float32(probe.query.cues["told"])
-
-
-@signal()
-def advice(probe: Probe) -> Floats:
-    """Whether the assistant says it, where the query asks for what an assistant gives."""
-    return _values("assistant", probe) * np.float32(probe.query.cues["advice"])
