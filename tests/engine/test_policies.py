@@ -134,7 +134,12 @@ def test_a_bug_in_a_policy_surfaces_and_loses_nothing(open_memory: Open) -> None
     with pytest.raises(ZeroDivisionError, match="a bug"):
         memory.add("remember this", user_id="u")
     assert [record.text for record in memory.get_all(user_id="u")] == ["remember this"]
-    assert owed(memory) == {"pending": 1, "parked": 0}
+    assert owed(memory) == {"pending": 0, "parked": 1}
+    assert "ZeroDivisionError: a bug" in str(memory._bound.core.store.jobs()[0].error)
+    healthy = memory._bound.core
+    healthy.policy = Digest()
+    healthy.model = ScriptedModel(lambda prompt: "S")
+    assert memory.add("and this", user_id="u").ok
 
 
 def test_without_a_model_the_error_says_what_to_give(open_memory: Open) -> None:

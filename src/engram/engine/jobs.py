@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -110,7 +111,9 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
     finally:
         if not finished:
             dropped.set()
-            _release(core, job, None)
+            raised = sys.exc_info()[1]  # the policy's own bug surfaces; its job is parked, so it does so once
+            bug = raised if isinstance(raised, Exception) else None
+            _release(core, job, bug, park=bug is not None)
 
 
 def _lease(core: Core, job: Job, dropped: threading.Event) -> bool:
@@ -254,7 +257,7 @@ def _put_back(core: Core, job: Job, error: EngramError) -> Outcome:
     return Outcome([Item("failed", None, reason=f"parked: {reason}")], left=True)
 
 
-def _release(core: Core, job: Job, error: EngramError | None, *, park: bool = False) -> None:
+def _release(core: Core, job: Job, error: Exception | None, *, park: bool = False) -> None:
     held = next(iter(core.store.jobs(ids=[job.id])), None)
     if held is None or held.owner != job.owner:
         return
