@@ -57,10 +57,17 @@ SIGNALS = {
     "assistant": PRIOR,
     "when": RAW,
     "date": RAW,
+    "session_named": RAW,
     "summary": RAW,
     "told": RAW,
 }
-MATCHING = (*tuple(SIGNALS)[:10], "when", "date")  # more of it never speaks against a candidate
+MATCHING = (
+    *tuple(SIGNALS)[:10],
+    "when",
+    "date",
+    "session_named",
+)  # never against a turn
+AS = {"session_named": "date"}  # no question of the data names a session; it points as a date does
 HARD = ("bm25_turn", "bm25_w3", "focus_turn", "focus_w3", "named")
 
 Floats = NDArray[np.float64]
@@ -247,11 +254,13 @@ def report(groups: dict[str, list[Asked]], weights: Floats) -> list[str]:
 
 def as_dict(weights: Floats, known: dict[str, float]) -> dict[str, Any]:
     """The weights as they are shipped."""
+    names = list(SIGNALS)
+    taken = [names.index(AS.get(name, name)) for name in names]
     return {
         "contexts": list(CONTEXTS),
         "signals": {
             name: {"scale": scale, "weights": [round(float(value), 5) for value in row]}
-            for (name, scale), row in zip(SIGNALS.items(), weights, strict=True)
+            for (name, scale), row in zip(SIGNALS.items(), weights[taken], strict=True)
         },
         "calibration": known,
     }

@@ -54,3 +54,17 @@ def test_who_speaks_what_was_asked_and_when_it_was_said_count() -> None:
         assert dated.record.time.month == 6
         assert dated.why["date"] > 0
         assert dated.why["named"] > 0
+
+
+def test_a_question_may_name_a_session() -> None:
+    with Memory("ram:") as memory:
+        for number in range(1, 31):
+            said = [f"Today's password is {number * 7}", "We had soup again", "See you tomorrow"]
+            memory.add(said, user_id="u", run_id=str(number))
+        for asked in ("session 12", "conversation number 12", "chat #12"):
+            found = memory.search(f"What was the password in {asked}?", user_id="u", k=1, explain=True)[0]
+            assert found.text == "Today's password is 84"
+            assert found.why["session_named"] > 0
+        assert (
+            "session_named" not in memory.search("What was the password?", user_id="u", explain=True)[0].why
+        )

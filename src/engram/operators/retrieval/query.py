@@ -29,17 +29,19 @@ CUES = {
     ),
     "when": re.compile(r"\b(?:when|date)\b", re.IGNORECASE),
 }
+_SESSION = re.compile(r"\b(session|conversation|chat|run)\s+(?:number\s+|no\.?\s*|#\s*)?([\w-]+)")
 Parts = Sequence[tuple[str, NDArray[Any]]]
 Hashes = NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A question: the hashes of all its words in order, [words], and cues (0 or 1 by name)."""
+    """A question: the hashes of all its words in order, [words], cues (0 or 1 by name), sessions it names."""
 
     text: str
     words: Hashes
     cues: dict[str, float] = field(default_factory=dict)
+    sessions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,12 @@ class Reading:
 def ask(text: str) -> Query:
     """The query of a text."""
     cues = {name: float(bool(pattern.search(text))) for name, pattern in CUES.items()}
-    return Query(text, ordered(text), cues)
+    called = frozenset(
+        name
+        for word, number in _SESSION.findall(text.casefold())
+        for name in (number, f"{word} {number}", f"{word}-{number}", f"{word}_{number}")
+    )
+    return Query(text, ordered(text), cues, called)
 
 
 def read(query: Query, speakers: Speakers, names: int) -> Reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -136,6 +136,14 @@ class Rows:
     def gapped(self, streams: NDArray[np.int32]) -> NDArray[np.bool_]:
         """By stream: whether a long pause ends a session in it, because no run does."""
         return np.array(self._gapped, bool)[streams]
+
+    def runs_called(self, names: Collection[str]) -> NDArray[np.bool_]:
+        """By stream: whether its run has one of these names (in lower case)."""
+        called = [
+            isinstance(key, tuple) and key[1] is not None and key[1].casefold() in names
+            for key in self._streams
+        ]
+        return np.array(called, bool)
 
     def pauses(self, stream: int) -> bool:
         """Whether a long pause ends a session in that stream."""

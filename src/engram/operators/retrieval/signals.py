@@ -287,6 +287,15 @@ def date(probe: Probe) -> Floats:
 
 
 @signal()
+def session_named(probe: Probe) -> Floats:
+    """Whether the query names the session that it was said in, as in "session 3"."""
+    if not probe.query.sessions:
+        return np.zeros(len(probe.candidates.row), np.float32)
+    called = probe.rows.runs_called(probe.query.sessions)
+    return called[probe.rows["stream"][probe.candidates.row]].astype(np.float32)
+
+
+@signal()
 def summary(probe: Probe) -> Floats:
     """Whether the assistant says it, where the query asks for a summary."""
     return _values("assistant", probe) * np.float32(probe.query.cues["summary"])
