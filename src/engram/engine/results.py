@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from engram.kernel.record import Record
 
-__all__ = ["Event", "Item", "Page", "Problem", "Receipt", "Report"]
+__all__ = ["Event", "Imported", "Item", "Left", "Page", "Problem", "Receipt", "Report"]
 
 Event = Literal["stored", "duplicate", "merged", "superseded", "failed", "pending", "erased"]
 
@@ -118,4 +118,66 @@ class Report:
             "ok": self.ok,
             "mended": self.mended,
             "problems": [problem.to_dict() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Something that an import did not take: where it stands, and why.
+
+    `failed` says that it is a message which could not be stored; else it is none, and nothing is missing.
+    """
+
+    place: str
+    reason: str
+    failed: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {"place": self.place, "reason": self.reason, "failed": self.failed}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did with a file.
+
+    `skipped` counts what was not taken; `failed`, of these, the messages that could not be stored (no
+    text can be told from them, or another content has their id). `reasons` maps why to how many, numbers
+    in it written as "N"; `examples` are the first 100 with their places. `duplicate` counts what was
+    there already. `jobs` are owed to the policy and the embedder: `wait()` does them. `change_sets` can be
+    given to `undo`; an export of engram's own brings its own.
+    """
+
+    format: str
+    stored: int = 0
+    duplicate: int = 0
+    skipped: int = 0
+    failed: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    examples: tuple[Left, ...] = ()
+    jobs: int = 0
+    change_sets: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every message is stored now."""
+        return not self.failed
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "format": self.format,
+            "ok": self.ok,
+            "stored": self.stored,
+            "duplicate": self.duplicate,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "reasons": dict(self.reasons),
+            "examples": [example.to_dict() for example in self.examples],
+            "jobs": self.jobs,
+            "change_sets": list(self.change_sets),
+            "notes": list(self.notes),
+            "dry_run": self.dry_run,
         }
