@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from engram.operators.packing import Context as Context
 
 __version__ = "0.1.0"
+"""The version of the package."""
 
 _HOMES = {
     "engram.aio": ("AsyncMemory", "AsyncView"),

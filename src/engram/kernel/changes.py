@@ -121,6 +121,7 @@ class Erase:
 
 
 Change = Add | Revise | Retire | Merge | Connect | Disconnect | Reinforce | SetState | Erase
+"""Any of the changes that a policy can decide on."""
 
 
 @dataclass(frozen=True, slots=True)

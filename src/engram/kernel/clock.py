@@ -10,6 +10,7 @@ from engram.kernel.errors import InvalidInput
 __all__ = ["Clock", "from_micros", "micros", "parse_time", "utc_now"]
 
 Clock = Callable[[], datetime]
+"""What tells the time: a call without arguments that gives an aware datetime."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

@@ -31,7 +31,9 @@ __all__ = [
 
 T = TypeVar("T")
 Perform = Callable[[Effect[Any], str], Any]
+"""What carries out effects: called with an effect and its path, gives the result or raises."""
 Transcript = list[tuple[Effect[Any], Any]]
+"""Effects with their replies, in the order in which they were asked for; a script for `replay`."""
 
 
 class ReplayMismatch(EngramError):

@@ -36,6 +36,7 @@ __all__ = [
 
 T = TypeVar("T")
 Program = Coroutine[Any, Any, T]
+"""A coroutine that awaits effects only, such as what calling a policy's `read` gives."""
 
 
 class Effect(Generic[T]):

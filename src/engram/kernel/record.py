@@ -38,10 +38,15 @@ Kind = Literal[
     "secret",
     "task",
 ]
+"""What a record is: something said or done, or what was made of it."""
 Role = Literal["user", "assistant", "system", "developer", "tool"]
+"""Who said a message."""
 KINDS: tuple[str, ...] = get_args(Kind)
+"""All kinds of record."""
 ROLES: tuple[str, ...] = get_args(Role)
+"""All roles."""
 TEXT_MARK = "$text"
+"""The key of a payload that stands for the message with the text as its content."""
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 

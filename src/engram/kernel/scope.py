@@ -10,7 +10,9 @@ from engram.kernel.errors import InvalidInput
 __all__ = ["DEFAULT_TENANT", "SCOPE_FIELDS", "Scope"]
 
 DEFAULT_TENANT = "default"
+"""The tenant of a call that names none."""
 SCOPE_FIELDS = ("tenant", "user_id", "agent_id", "run_id")
+"""The fields of a scope, from the widest to the narrowest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["ENTRY_POINTS", "load_embedder"]
 
 ENTRY_POINTS: Final = "engram.embedders"
+"""The group of entry points in which embedders are found."""
 
 
 def load_embedder(spec: str | Embedder | None = None, **options: Any) -> Embedder:

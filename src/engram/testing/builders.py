@@ -12,7 +12,9 @@ from engram.kernel.scope import Scope
 __all__ = ["ANA", "START", "Timeline", "a_record", "day"]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+"""The moment at which test clocks begin."""
 ANA = Scope(user_id="ana")
+"""The scope of test records."""
 
 
 class Timeline:

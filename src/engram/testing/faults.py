@@ -12,6 +12,7 @@ from engram.kernel.errors import BadReply, ModelUnavailable
 __all__ = ["KINDS", "Crash", "Faulty"]
 
 KINDS = ("crash", "timeout", "garble")
+"""The kinds of bad luck."""
 _MODEL = (Ask, Embed, Rank)  # what a model performs; everything else is the store's or the engine's own
 Perform = Callable[[Effect[Any], str], Any]
 
