@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from engram.engine.progress import Progress
     from engram.kernel.record import Hit, Record
 
 __all__ = [
+    "counting",
     "cut",
     "emit",
     "moment",
@@ -27,12 +31,17 @@ __all__ = [
     "progress",
     "reasons",
     "show_hit",
+    "show_records",
     "status",
+    "table",
     "who",
 ]
 
 WIDTH = 100
 CUT = 180
+LATE = 0.5
+NARROW = 72
+INDENT = (0, 0, 0, 7)
 
 
 def output() -> Console:
@@ -43,8 +52,7 @@ def output() -> Console:
 
 def emit(value: Mapping[str, Any]) -> None:
     """One JSON object on one line; outside of ASCII as escapes where standard output is not Unicode."""
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(json.dumps(value, ensure_ascii=not unicode), flush=True)
+    print(json.dumps(value, ensure_ascii=not _unicode(sys.stdout.encoding)), flush=True)
 
 
 def printable(text: str) -> str:
@@ -83,42 +91,117 @@ def reasons(hit: Hit, most: int = 4) -> str:
 
 
 def show_hit(console: Console, hit: Hit, *, explain: bool = False) -> None:
-    """A hit on two lines, on three with its reasons."""
+    """A hit on two lines, on three with its reasons; on a narrow terminal its id has a line of its own."""
     record = hit.record
     head = Text.assemble(
-        (f"{hit.score:5.2f}", "bold green"),
-        f"  {moment(record.time)}  ",
-        (who(record), "bold"),
-        (f"  {hit.id}", "dim"),
+        (f"{hit.score:5.2f}", "bold green"), f"  {moment(record.time)}  ", (who(record), "bold")
     )
-    console.print(head, soft_wrap=True)
-    console.print(Padding(Text(cut(hit.text)), (0, 0, 0, 7), expand=False))
+    if console.width < NARROW:
+        console.print(head, Padding(Text(hit.id, style="dim"), INDENT), sep="\n", soft_wrap=True)
+    else:
+        console.print(head.append(f"  {hit.id}", style="dim"), soft_wrap=True)
+    console.print(Padding(Text(cut(hit.text)), INDENT, expand=False))
     if explain:
-        console.print(
-            Padding(
-                Text(reasons(hit, 8) or "this policy gives no reasons", style="dim"),
-                (0, 0, 0, 7),
-                expand=False,
-            )
+        why = Text(reasons(hit, 8) or "this policy gives no reasons", style="dim")
+        console.print(Padding(why, INDENT, expand=False))
+
+
+def show_records(console: Console, records: Sequence[Record]) -> None:
+    """Records by line: id, time, who, and the words, on a terminal as far as they fit."""
+    for record in records:
+        head = Text.assemble((record.id, "dim"), f"  {moment(record.time)}  ", (who(record), "bold"), "  ")
+        text = one_line(record.text) or f"({record.kind} without text)"
+        if not console.is_terminal:
+            console.print(head.append(text), soft_wrap=True)
+        elif console.width < NARROW:
+            console.print(head, Padding(Text(cut(text)), (0, 0, 0, 3), expand=False), sep="\n")
+        else:
+            console.print(head.append(cut(text, max(20, console.width - head.cell_len))), soft_wrap=True)
+
+
+def table(*columns: str, numbers: Sequence[str] = ()) -> Table:
+    """A plain table; the columns in `numbers` are set to the right, an `id` is never cut."""
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    for name in columns:
+        made.add_column(
+            name, justify="right" if name in numbers else "left", no_wrap=name == "id", overflow="fold"
         )
+    return made
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Progress]:
+    """A bar on standard error, where that is a terminal; the value takes what is done, and how much there is.
+
+    It is there after half a second. With a total unknown (`None`) it only says how much is done.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # a line that goes elsewhere is none of the bar's
+    )
+    task = bar.add_task(what, total=None)
+    with _after(LATE, bar.start, bar.stop):
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[..., None]]:
     """A bar of `total` steps; the value is called after each, or after several with their number."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count=1: bar.advance(task, count)
+    done = 0
+
+    def step(count: int = 1) -> None:
+        nonlocal done
+        done += count
+        say(done, total)
+
+    with counting(what) as say:
+        yield step
 
 
 @contextmanager
-def status() -> Iterator[Callable[[str], None]]:
-    """A line that turns while something runs; the value is called with what is under way."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+def status(what: str = "") -> Iterator[Callable[[str], None]]:
+    """A line that turns on standard error while something takes long, where that is a terminal.
+
+    The value is called with what is under way now.
+    """
+    if not sys.stderr.isatty():
         yield lambda _: None
         return
-    with console.status("") as shown:
-        yield shown.update
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+    spinner = Spinner("dots" if _unicode(sys.stderr.encoding) else "line", Text(what))
+    live = Live(spinner, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
+    with _after(LATE, live.start, live.stop):
+        yield lambda now: spinner.update(text=Text(now))
+
+
+@contextmanager
+def _after(seconds: float, start: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """`start` is called where the block takes longer than `seconds`, and `stop` at its end."""
+    timer = threading.Timer(seconds, start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        stop()
+
+
+def _unicode(encoding: str | None) -> bool:
+    return (encoding or "").lower().startswith("utf")
