@@ -123,9 +123,7 @@ def _resolve(core: Core, line: Line, aliases: dict[str, str]) -> None:
     record = line.versions[0]
     if record.origin is None:
         return
-    for there in core.store.select(
-        Select(scope=record.scope, origin=record.origin, history=True, closed=True)
-    ):
+    for there in core.store.select(Select(origins=((record.scope, record.origin),), history=True)):
         if there.scope == record.scope and there.version == 1 and there.id != record.id:
             if not there.same_content(record):
                 raise Conflict(

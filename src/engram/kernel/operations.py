@@ -26,6 +26,7 @@ __all__ = [
     "PutJob",
     "PutState",
     "Require",
+    "Reserve",
     "StateRow",
     "Supersede",
 ]
@@ -176,11 +177,12 @@ class PutJob:
 
     An empty `job.id` asks the store for one, as with `Put`. An empty `job.records` with `fresh` set
     means: the records that this batch put, duplicates left out; with none left the job is not stored.
+    A range means those of its puts at these places among the puts, counted from 0.
     `if_exists` makes it do nothing when the job is gone meanwhile.
     """
 
     job: Job
-    fresh: bool = False
+    fresh: bool | range = False
     if_exists: bool = False
 
 
@@ -217,6 +219,16 @@ class PutInfo:
     value: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Take `count` numbers, from the commit's `change_set` on, that are never given to another commit.
+
+    For versions and edges that are put with the numbers of another store's change sets.
+    """
+
+    count: int
+
+
 Op = (
     Put
     | Supersede
@@ -231,6 +243,7 @@ Op = (
     | Lease
     | EndJob
     | PutInfo
+    | Reserve
 )
 
 

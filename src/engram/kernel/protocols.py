@@ -23,6 +23,7 @@ from engram.kernel.operations import (
     PutJob,
     PutState,
     Require,
+    Reserve,
     StateRow,
     Supersede,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "PutState",
     "Require",
     "Reranker",
+    "Reserve",
     "Select",
     "StateRow",
     "Store",
@@ -157,7 +159,8 @@ class Select:
 
     Without `history` the latest version of each record, closed ones only if `closed`; with it every
     version, oldest first within an id. `derived_from` selects what names any of these ids as a source.
-    `change_set` selects versions that this change set opened or closed (with `history`). `scope` is a
+    `origins` selects what stands under these callers' ids, each with its exact scope. `change_set`
+    selects versions that this change set opened or closed (with `history`). `scope` is a
     pattern. Order: by arrival, or by (time, arrival) if `by_time`; `after` is the arrival (or the
     (time, arrival) pair, time in microseconds) to go on behind. With `ids` alone the order is theirs.
     With `history` the `limit` counts versions.
@@ -166,7 +169,7 @@ class Select:
     ids: tuple[str, ...] | None = None
     scope: Scope | None = None
     kinds: tuple[str, ...] = ()
-    origin: str | None = None
+    origins: tuple[tuple[Scope, str], ...] | None = None
     derived_from: tuple[str, ...] | None = None
     change_set: int | None = None
     made_by: str | None = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from engram.kernel.clock import micros
 from engram.kernel.errors import Conflict, InvalidInput
-from engram.kernel.protocols import Job, PutInfo, Select, StateRow
+from engram.kernel.protocols import Job, PutInfo, PutJob, Select, StateRow
 from engram.kernel.record import Interval, Record, new_id
 from engram.kernel.scope import Scope
 
@@ -18,6 +19,7 @@ __all__ = [
     "RESERVED",
     "check_info",
     "edge_lost",
+    "fresh_ids",
     "gone",
     "id_taken",
     "ids_alone",
@@ -83,6 +85,12 @@ def _bare(record: Record) -> Record:
         opened=0,
         closed=None,
     )
+
+
+def fresh_ids(op: PutJob, ids: Sequence[str], duplicates: Sequence[bool]) -> tuple[str, ...]:
+    """What a fresh job is about: the new ones among the batch's puts so far, or among those it names."""
+    places = op.fresh if isinstance(op.fresh, range) else range(len(ids))
+    return tuple(ids[place] for place in places if not duplicates[place])
 
 
 def origin_taken(origin: str | None, owner: str) -> Conflict:

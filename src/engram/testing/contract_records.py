@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engram.kernel.errors import Conflict
-from engram.kernel.protocols import Batch, Close, Mark, Op, Put, Require, Select, Store, Supersede
+from engram.kernel.protocols import Batch, Close, Mark, Op, Put, Require, Reserve, Select, Store, Supersede
 from engram.kernel.record import Interval, Record
 from engram.kernel.scope import Scope
 from engram.testing.builders import ANA, START, a_record, day
@@ -103,7 +103,7 @@ class RecordContract:
         """Another user or run may have the same."""
         for scope in (ANA, BEN, replace(ANA, run_id="r"), replace(ANA, tenant="t")):
             put_one(store, a_record(f"by {scope.user_id}", scope=scope, origin="m-1"))
-        assert len(store.select(Select(origin="m-1"))) == 4
+        assert len(store.select(Select(origins=((scope, "m-1"),)))) == 1
 
     def test_duplicates_inside_one_batch(self, store: Store) -> None:
         """A batch large enough for any bulk path treats its own repetitions as it treats earlier puts."""
@@ -129,7 +129,9 @@ class RecordContract:
             Select(kinds=("fact",)): [fact],
             Select(kinds=("fact", "episode"), scope=ANA): [turn, fact],
             Select(made_by="f:1"): [fact],
-            Select(origin="m-1", scope=ANA): [turn],
+            Select(origins=((ANA, "m-1"), (BEN, "m-1"), (ANA, "m-2"), (ANA, "m-1"))): [turn],
+            Select(origins=((ANA, "m-1"),), scope=BEN): [],
+            Select(origins=()): [],
             Select(derived_from=(turn.id, "x")): [fact],
             Select(expired_by=day(2)): [turn],
             Select(expired_by=day(1)): [],
@@ -235,6 +237,15 @@ class VersionContract:
         assert "oldest first" in refused(store, Put(replace(new, id="other"), keep=True))
         fresh = put_one(store, a_record("next"))
         assert fresh.arrival > 50
+
+    def test_reserved_numbers_are_never_given_out(self, store: Store) -> None:
+        """They begin with the commit's own; nothing else changes."""
+        put_one(store, a_record("one"))
+        first = store.commit(Batch((Reserve(100),))).change_set
+        assert store.sequence().last == first + 99
+        assert put_one(store, a_record("two")).opened == first + 100
+        assert refused(store, Reserve(100), Require((("nowhere", None),)))
+        assert put_one(store, a_record("three")).opened == first + 101
 
     def test_an_arrival_that_is_taken_is_not_kept(self, store: Store) -> None:
         """Arrivals stay unique in a store."""

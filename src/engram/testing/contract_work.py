@@ -97,6 +97,16 @@ class WorkContract:
         assert store.commit(Batch((put, PutJob(job, fresh=True)))).jobs == ()
         assert len(store.jobs()) == 1
 
+    def test_a_job_of_some_of_what_the_batch_put(self, store: Store) -> None:
+        """A range names them by their places; duplicates count as places, and are left out."""
+        job = Job("", "write", ANA, START)
+        put_one(store, a_record("two", origin="m-2"))
+        puts = [Put(a_record(text, origin=f"m-{text}"[:3])) for text in ("1", "2", "3")]
+        puts[1] = Put(a_record("two", origin="m-2"))
+        jobs = [PutJob(job, fresh=places) for places in (range(1), range(1, 2), range(1, 3))]
+        done = store.commit(Batch((*puts, *jobs)))
+        assert {found.records for found in store.jobs()} == {(done.ids[0],), (done.ids[2],)}
+
     def test_a_job_that_is_gone_is_not_put_back(self, store: Store) -> None:
         """With `if_exists`, as a worker that lost its job does."""
         job = Job("j", "write", ANA, START)

@@ -14,7 +14,7 @@ from engram.kernel.clock import micros
 from engram.kernel.protocols import Entry, Position, Select, Store
 from engram.kernel.scope import Scope
 from engram.testing.rules import RecordRules, WorkRules
-from engram.testing.strategies import KINDS, ends, moments, numbers, origins, patterns
+from engram.testing.strategies import KINDS, addresses, ends, moments, numbers, patterns
 
 __all__ = ["SideBySide"]
 
@@ -49,7 +49,7 @@ class SideBySide(RecordRules, WorkRules):
             Select,
             scope=st.none() | patterns,
             kinds=st.sampled_from(((), ("fact",), KINDS[1:])),
-            origin=origins,
+            origins=st.none() | st.lists(addresses, max_size=4).map(tuple),
             made_by=st.sampled_from((None, None, None, "sum:1")),
             history=st.booleans(),
             closed=st.booleans(),

@@ -24,6 +24,7 @@ from engram.kernel.protocols import (
     PutJob,
     PutState,
     Require,
+    Reserve,
     StateRow,
     Supersede,
 )
@@ -58,11 +59,14 @@ class RecordRules(Driven):
         job = Job("", "write", record.scope.lane, self.clock())
         self.commit(Put(record, words, vector), *([PutJob(job, fresh=True)] if fresh else []))
 
-    @rule(batch=st.lists(records(), min_size=2, max_size=14), words=blobs)
-    def put_many(self, batch: Sequence[Record], words: bytes) -> None:
-        """Put many records, perhaps with the same origin."""
+    @rule(batch=st.lists(records(), min_size=2, max_size=14), words=blobs, split=st.integers(0, 2))
+    def put_many(self, batch: Sequence[Record], words: bytes, split: int) -> None:
+        """Put many records, perhaps with the same origin, and one or two jobs of them."""
         job = Job("", "embed", SCOPES[0], self.clock())
-        self.commit(*(Put(record, words) for record in batch), PutJob(job, fresh=True))
+        jobs = [PutJob(job, fresh=range(split)), PutJob(job, fresh=range(split, len(batch)))]
+        self.commit(
+            *(Put(record, words) for record in batch), *(jobs if split else [PutJob(job, fresh=True)])
+        )
 
     @rule(record=records(), sources=st.lists(numbers, max_size=3))
     def derive(self, record: Record, sources: Sequence[int]) -> None:
@@ -91,6 +95,11 @@ class RecordRules(Driven):
             sources = tuple(dict.fromkeys((*kept, self.pick(number + 1))))
             new = replace(record, text=text, known=Interval(known), sources=sources)
             self.commit(Supersede(new, record.version + off, words, None))
+
+    @rule(count=st.integers(1, 5))
+    def reserve(self, count: int) -> None:
+        """Take numbers that nobody else gets."""
+        self.commit(Reserve(count))
 
     @rule(number=numbers, at=moments, off=st.sampled_from((0, 0, 0, 1)))
     def close(self, number: int, at: datetime, off: int) -> None:

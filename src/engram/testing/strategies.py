@@ -15,6 +15,7 @@ __all__ = [
     "KINDS",
     "SCOPES",
     "Timeline",
+    "addresses",
     "blobs",
     "ends",
     "metadata",
@@ -54,6 +55,7 @@ metadata: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
 )
 payloads = st.sampled_from((None, None, "", {"content": "tea", "x": [1, 2]}, {"$text": True, "role": "user"}))
 origins = st.sampled_from((None, None, None, "m1", "m2", "m3"))
+addresses = st.tuples(scopes, st.sampled_from(("m1", "m2", "m3")))
 owners = st.sampled_from(("one", "two"))
 names = st.sampled_from(("x", "y"))
 

@@ -20,6 +20,7 @@ from engram.kernel.protocols import (
     PutJob,
     PutState,
     Require,
+    Reserve,
     Supersede,
 )
 from engram.kernel.record import Interval, Record
@@ -27,6 +28,7 @@ from engram.stores.ram.tables import Row, Tables
 from engram.stores.shared import (
     check_info,
     edge_lost,
+    fresh_ids,
     gone,
     id_taken,
     issue_id,
@@ -58,6 +60,7 @@ class Commit:
         self._ids: list[str] = []
         self._duplicates: list[bool] = []
         self._jobs: list[str] = []
+        self._reserved = False
 
     def apply(self, op: Op) -> None:
         """Apply one operation; raises `Conflict`."""
@@ -88,11 +91,14 @@ class Commit:
                 self._end_job(op)
             case PutInfo():
                 self._put_info(op)
+            case Reserve():
+                self._next = max(self._next, self._change_set + op.count)
+                self._reserved = True
 
     def done(self) -> Committed:
         """The result; a commit that changed anything takes at least one sequence number."""
         tables = self._tables
-        if not tables.changed:
+        if not (tables.changed or self._reserved):
             return Committed(0, tuple(self._ids), tuple(self._duplicates), tuple(self._jobs))
         tables.last = max(self._next - 1, self._change_set)
         if len(tables.log) > 2 * sum(map(len, tables.rows.values())) + _SPARE:
@@ -273,10 +279,10 @@ class Commit:
         if op.if_exists and job.id not in self._tables.jobs:
             return
         if op.fresh and not job.records:
-            fresh = [id for id, known in zip(self._ids, self._duplicates, strict=True) if not known]
+            fresh = fresh_ids(op, self._ids, self._duplicates)
             if not fresh:
                 return
-            job = replace(job, records=tuple(fresh))
+            job = replace(job, records=fresh)
         job = replace(
             job,
             id=job.id or issue_id(job.created, self._take(), self._tag),

@@ -63,7 +63,10 @@ class RamStore:
         """Records or versions."""
         with self._lock:
             tables = self._alive()
-            if what.ids is not None:
+            if what.origins is not None:
+                held = [tables.origins[key] for key in dict.fromkeys(what.origins) if key in tables.origins]
+                kept = [tables.rows[id] for id in held if what.ids is None or id in what.ids]
+            elif what.ids is not None:
                 kept = [tables.rows[id] for id in dict.fromkeys(what.ids) if id in tables.rows]
             else:
                 kept = list(tables.rows.values())
@@ -189,7 +192,6 @@ def _wanted(record: Record, what: Select) -> bool:
         (what.history or what.closed or record.current)
         and (what.scope is None or what.scope.covers(record.scope))
         and (not what.kinds or record.kind in what.kinds)
-        and what.origin in (None, record.origin)
         and what.made_by in (None, record.made_by)
         and (what.derived_from is None or not set(record.sources).isdisjoint(what.derived_from))
         and (what.change_set is None or what.change_set in (record.opened, record.closed))

@@ -13,7 +13,7 @@ from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 from engram.stores.shared import ids_alone, pack, sortable
 from engram.stores.sqlite.queries import queries
-from engram.stores.sqlite.rows import edge_of, job_of, record_of, scope_fields, state_of
+from engram.stores.sqlite.rows import edge_of, job_of, record_of, scope_fields, scope_key, state_of
 
 __all__ = ["edges", "entries", "info", "jobs", "position", "scopes", "select", "states"]
 
@@ -90,8 +90,8 @@ def _conditions(what: Select) -> tuple[list[str], Bound]:
         bound.update(_bound(what.scope))
     if what.kinds:
         need("where_kinds", kinds=pack(what.kinds))
-    if what.origin is not None:
-        need("where_origin", origin=what.origin)
+    if what.origins is not None:
+        need("where_origins", origins=pack([(scope_key(scope), origin) for scope, origin in what.origins]))
     if what.derived_from is not None:
         need("where_derived", derived_from=pack(what.derived_from))
     if what.change_set is not None:

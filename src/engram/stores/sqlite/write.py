@@ -22,9 +22,10 @@ from engram.kernel.protocols import (
     PutJob,
     PutState,
     Require,
+    Reserve,
     Supersede,
 )
-from engram.stores.shared import check_info, edge_lost, issue_id, job_lost, pack, state_moved
+from engram.stores.shared import check_info, edge_lost, fresh_ids, issue_id, job_lost, pack, state_moved
 from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.records import RecordOps, ScopeIds
 from engram.stores.sqlite.rows import edge_row, job_row, scope_fields
@@ -91,6 +92,8 @@ class Transaction(RecordOps):
                 self._end_job(op)
             case PutInfo():
                 self._put_info(op)
+            case Reserve():
+                self._reserve(op)
 
     def _expunge(self, op: Expunge) -> None:
         ids = pack(op.ids)
@@ -153,10 +156,10 @@ class Transaction(RecordOps):
         if op.if_exists and self._do(_SQL["job_present"], (job.id,)).fetchone() is None:
             return
         if op.fresh and not job.records:
-            fresh = [id for id, known in zip(self._ids, self._duplicates, strict=True) if not known]
+            fresh = fresh_ids(op, self._ids, self._duplicates)
             if not fresh:
                 return
-            job = replace(job, records=tuple(fresh))
+            job = replace(job, records=fresh)
         if job.id:
             self._do(_SQL["drop_job_reads"], (job.id,))
             self._do(_SQL["drop_job"], (job.id,))
@@ -198,3 +201,7 @@ class Transaction(RecordOps):
             self._changed = True
         elif self._do(_SQL["drop_info"], (op.key,)).rowcount:
             self._changed = True
+
+    def _reserve(self, op: Reserve) -> None:
+        self._next = max(self._next, self._change_set + op.count)
+        self._changed = True

@@ -85,8 +85,11 @@ r.scope IN (SELECT s.id FROM scopes s WHERE {pattern})
 -- name: where_kinds
 r.kind IN (SELECT value FROM json_each(:kinds))
 
--- name: where_origin
-r.origin = :origin
+-- name: where_origins
+r.id IN (
+    SELECT i.id FROM json_each(:origins) j CROSS JOIN scopes s ON s.key = j.value ->> 0
+    CROSS JOIN records i ON i.scope = s.id AND i.origin = j.value ->> 1
+)
 
 -- name: where_derived
 (r.id, r.version) IN (SELECT derived, version FROM lineage WHERE source IN (SELECT value FROM json_each(:derived_from)))
