@@ -16,8 +16,9 @@ from engram.stores.sqlite.migrate import backups, built_in
 from engram.testing.builders import a_record
 from engram.testing.contract_records import put_one
 
+LATEST = len(built_in())
 NEXT = Migration(
-    2,
+    LATEST + 1,
     """
     CREATE TABLE moods (mood TEXT);
     INSERT INTO moods SELECT text FROM records;
@@ -25,8 +26,10 @@ NEXT = Migration(
     CREATE VIEW history AS SELECT * FROM records UNION ALL SELECT * FROM versions;
     """,
 )
-BROKEN = Migration(2, "CREATE TABLE moods (mood TEXT); INSERT INTO moods SELECT text FROM records; NONSENSE;")
-AFTER = Migration(3, "ALTER TABLE moods ADD COLUMN shade TEXT")
+BROKEN = Migration(
+    LATEST + 1, "CREATE TABLE moods (mood TEXT); INSERT INTO moods SELECT text FROM records; NONSENSE;"
+)
+AFTER = Migration(LATEST + 2, "ALTER TABLE moods ADD COLUMN shade TEXT")
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_steps_are_numbered_from_one_without_a_gap() -> None:
 def test_a_new_step_is_applied_once_and_the_copy_removed(path: Path) -> None:
     for _ in range(2):
         with closing(SqliteStore(path, migrations=[*built_in(), NEXT, AFTER])) as store:
-            assert store.info()["format"] == "3"
+            assert store.info()["format"] == str(LATEST + 2)
             assert [record.text for record in store.select(Select(history=True))] == ["tea"]
     assert moods(path) == ["tea"]
     assert backups(path) == []
@@ -58,7 +61,7 @@ def test_a_new_step_is_applied_once_and_the_copy_removed(path: Path) -> None:
 
 def test_a_new_store_takes_all_steps_and_needs_no_copy(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "new.db", migrations=[*built_in(), NEXT])) as store:
-        assert store.info()["format"] == "2"
+        assert store.info()["format"] == str(LATEST + 1)
         assert put_one(store, a_record()).text == "tea"
 
 
@@ -68,19 +71,19 @@ def test_a_step_that_fails_half_way_leaves_the_old_format_and_the_copy(path: Pat
     assert len(backups(path)) == 1
     with closing(sqlite3.connect(backups(path)[0])) as link:
         assert link.execute("SELECT text FROM records").fetchall() == [("tea",)]
-        assert link.execute("PRAGMA user_version").fetchone() == (1,)
+        assert link.execute("PRAGMA user_version").fetchone() == (LATEST,)
     with closing(SqliteStore(path)) as store:
-        assert store.info()["format"] == "1"
+        assert store.info()["format"] == str(LATEST)
         assert [record.text for record in store.select(Select())] == ["tea"]
         assert store.check() == []
 
 
 def test_a_second_step_that_fails_leaves_the_first_done(path: Path) -> None:
-    broken = Migration(3, "NONSENSE")
+    broken = Migration(LATEST + 2, "NONSENSE")
     with pytest.raises(StoreError):
         SqliteStore(path, migrations=[*built_in(), NEXT, broken])
     with closing(SqliteStore(path, migrations=[*built_in(), NEXT])) as store:
-        assert store.info()["format"] == "2"
+        assert store.info()["format"] == str(LATEST + 1)
     assert moods(path) == ["tea"]
 
 
@@ -101,7 +104,8 @@ KILLED = """if True:
             yield statement
 
     migrate.statements = deadly
-    SqliteStore(Path(sys.argv[1]), migrations=[*migrate.built_in(), Migration(2, sys.argv[3])])
+    steps = migrate.built_in()
+    SqliteStore(Path(sys.argv[1]), migrations=[*steps, Migration(len(steps) + 1, sys.argv[3])])
 """
 
 
@@ -111,10 +115,10 @@ def test_a_kill_in_the_middle_of_a_step(path: Path, statements: int) -> None:
     command = [sys.executable, "-c", KILLED, str(path), str(statements), NEXT.script]
     assert subprocess.run(command, check=False).returncode == -9
     with closing(SqliteStore(path)) as old:
-        assert old.info()["format"] == "1"
+        assert old.info()["format"] == str(LATEST)
         assert [record.text for record in old.select(Select())] == ["tea"]
     with closing(SqliteStore(path, migrations=[*built_in(), NEXT])) as new:
-        assert new.info()["format"] == "2"
+        assert new.info()["format"] == str(LATEST + 1)
     assert moods(path) == ["tea"]
     assert backups(path) == []
 

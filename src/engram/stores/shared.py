@@ -19,6 +19,7 @@ __all__ = [
     "RESERVED",
     "check_info",
     "edge_lost",
+    "fact_moved",
     "fresh_ids",
     "gone",
     "id_taken",
@@ -27,6 +28,7 @@ __all__ = [
     "job_lost",
     "lane_kinds",
     "moved",
+    "not_staged",
     "origin_taken",
     "pack",
     "plain",
@@ -145,6 +147,16 @@ def check_info(op: PutInfo) -> None:
     """Refuse a fact that only the store may set."""
     if op.key in RESERVED:
         raise InvalidInput(f"info: {op.key!r} is the store's own; use another key")
+
+
+def fact_moved(key: str, value: str | None, present: str | None) -> Conflict:
+    """The refusal of a commit that stands on another fact about the store."""
+    return Conflict(f"the store's {key} is {present!r}, expected {value!r}; read its facts again")
+
+
+def not_staged(id: str) -> Conflict:
+    """The refusal to switch to entries that are not complete."""
+    return Conflict(f"record {id} has a version without a staged entry; stage it and try again")
 
 
 def edge_lost(id: str) -> Conflict:

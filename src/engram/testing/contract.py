@@ -11,6 +11,7 @@ import pytest
 from engram.kernel.errors import Conflict, StoreError
 from engram.kernel.protocols import Batch, Expunge, Put, PutInfo, Require, Select, Store
 from engram.testing.builders import ANA, Timeline, a_record
+from engram.testing.contract_entries import StagingContract
 from engram.testing.contract_index import EntryContract, ErasureContract
 from engram.testing.contract_records import RecordContract, VersionContract, put_one
 from engram.testing.contract_work import WorkContract
@@ -20,7 +21,9 @@ __all__ = ["StoreContract"]
 THREADS, ROUNDS = 4, 25
 
 
-class StoreContract(RecordContract, VersionContract, EntryContract, ErasureContract, WorkContract):
+class StoreContract(
+    RecordContract, VersionContract, EntryContract, StagingContract, ErasureContract, WorkContract
+):
     """Subclass it as `TestX` and give a fixture `opener`: a callable that opens the store under test.
 
     The callable takes `clock` and `seed` and, where `durable` is set, opens the same data again every time

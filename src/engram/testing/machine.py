@@ -13,13 +13,13 @@ from hypothesis.stateful import invariant, precondition, rule
 from engram.kernel.clock import micros
 from engram.kernel.protocols import Entry, Position, Select, Store
 from engram.kernel.scope import Scope
-from engram.testing.rules import RecordRules, WorkRules
+from engram.testing.rules import EntryRules, RecordRules, WorkRules
 from engram.testing.strategies import KINDS, addresses, ends, moments, numbers, patterns
 
 __all__ = ["SideBySide"]
 
 
-class SideBySide(RecordRules, WorkRules):
+class SideBySide(RecordRules, EntryRules, WorkRules):
     """Subclass it and give `make`, which opens the store under test and a plain one on the same clock.
 
     Every rule applies the same batch to both and compares results and refusals; the invariant compares
@@ -53,6 +53,7 @@ class SideBySide(RecordRules, WorkRules):
             made_by=st.sampled_from((None, None, None, "sum:1")),
             history=st.booleans(),
             closed=st.booleans(),
+            unstaged=st.booleans(),
             expired_by=ends,
             change_set=st.none() | st.none() | numbers,
             limit=st.none() | st.integers(1, 4),
@@ -137,7 +138,9 @@ class SideBySide(RecordRules, WorkRules):
         assert self.tested.select(Select(history=True)) == self.plain.select(Select(history=True))
         assert self.tested.jobs() == self.plain.jobs()
         assert self.tested.scopes() == self.plain.scopes()
-        assert self.tested.info().get("embedder") == self.plain.info().get("embedder")
+        facts = [store.info() for store in (self.tested, self.plain)]
+        for key in ("embedder", "staged", "versions"):
+            assert facts[0].get(key) == facts[1].get(key), key
         self._follow()
 
     def _follow(self) -> None:

@@ -23,10 +23,17 @@ from engram.kernel.protocols import (
     PutInfo,
     PutJob,
     PutState,
+    Rebuild,
+    Reindex,
     Require,
+    RequireInfo,
     Reserve,
+    Select,
+    Stage,
     StateRow,
     Supersede,
+    Switch,
+    Unstage,
 )
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
@@ -47,7 +54,7 @@ from engram.testing.strategies import (
     texts,
 )
 
-__all__ = ["RecordRules", "WorkRules"]
+__all__ = ["EntryRules", "RecordRules", "WorkRules"]
 
 
 class RecordRules(Driven):
@@ -157,6 +164,38 @@ class RecordRules(Driven):
             for version in range(1, versions + 1)
         ]
         self.commit(*ops)
+
+
+class EntryRules(Driven):
+    """What happens to index entries, and to what a store derives."""
+
+    @rule(number=numbers, version=st.sampled_from((1, 1, 1, 2, 3)), words=blobs, vector=blobs)
+    def stage(self, number: int, version: int, words: bytes, vector: bytes) -> None:
+        """Stage an entry of a version, there or not."""
+        self.commit(Stage(self.pick(number), version, words, vector))
+
+    @rule(words=blobs, vector=blobs, off=st.sampled_from((None, None, "one")), whole=st.booleans())
+    def switch(self, words: bytes, vector: bytes, off: str | None, whole: bool) -> None:
+        """Stage what lacks an entry, and switch; or try to without."""
+        lacking = self.plain.select(Select(history=True, unstaged=True)) if whole else []
+        staged = [Stage(record.id, record.version, words, vector) for record in lacking]
+        facts = (("embedder", off), ("next", None))
+        self.commit(*staged, Switch(facts))
+
+    @rule(value=st.none() | texts)
+    def require_info(self, value: str | None) -> None:
+        """Ask that a fact stands as it was read."""
+        self.commit(RequireInfo((("embedder", value),)))
+
+    @rule(number=numbers, version=st.integers(1, 3), words=blobs, vector=st.none() | blobs)
+    def reindex(self, number: int, version: int, words: bytes, vector: bytes | None) -> None:
+        """Replace the entry of a version, there or not."""
+        self.commit(Reindex(self.pick(number), version, words, vector))
+
+    @rule(op=st.sampled_from((Unstage(), Rebuild())))
+    def start_over(self, op: Unstage | Rebuild) -> None:
+        """Forget what is staged, or rebuild."""
+        self.commit(op)
 
 
 class WorkRules(Driven):

@@ -19,14 +19,20 @@ from engram.kernel.protocols import (
     PutInfo,
     PutJob,
     PutState,
+    Rebuild,
+    Reindex,
     Require,
+    RequireInfo,
     Reserve,
+    Stage,
     Supersede,
+    Switch,
+    Unstage,
 )
 from engram.kernel.record import Interval, Record
+from engram.stores.ram.entries import apply_entry, put_info
 from engram.stores.ram.tables import Row, Tables
 from engram.stores.shared import (
-    check_info,
     edge_lost,
     fresh_ids,
     gone,
@@ -90,10 +96,12 @@ class Commit:
             case EndJob():
                 self._end_job(op)
             case PutInfo():
-                self._put_info(op)
+                put_info(self._tables, op)
             case Reserve():
                 self._next = max(self._next, self._change_set + op.count)
                 self._reserved = True
+            case RequireInfo() | Reindex() | Stage() | Unstage() | Switch() | Rebuild():
+                self._next = apply_entry(self._tables, op, self._next)
 
     def done(self) -> Committed:
         """The result; a commit that changed anything takes at least one sequence number."""
@@ -226,6 +234,8 @@ class Commit:
             record = tables.rows[id][-1].record
             tables.drop(tables.rows, id)
             tables.drop(tables.arrivals, record.arrival)
+            for version in range(1, record.version + 1):
+                tables.drop(tables.staged, (id, version))
             if record.origin is not None:
                 tables.drop(tables.origins, (record.scope, record.origin))
         for edge in list(tables.edges.values()):
@@ -312,13 +322,6 @@ class Commit:
         if op.owner is not None and (job is None or job.owner != op.owner):
             raise job_lost(op.id, "is no longer leased to this process")
         self._tables.drop(self._tables.jobs, op.id)
-
-    def _put_info(self, op: PutInfo) -> None:
-        check_info(op)
-        if op.value is None:
-            self._tables.drop(self._tables.info, op.key)
-        else:
-            self._tables.set(self._tables.info, op.key, op.value)
 
     def _latest(self, id: str, expected: int) -> tuple[Row, ...]:
         rows = self._tables.rows.get(id)

@@ -13,6 +13,7 @@ from engram.kernel.protocols import Batch, Committed, Entry, Job, Position, Sele
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 from engram.stores.ram.commit import Commit
+from engram.stores.ram.entries import derived_wrong
 from engram.stores.ram.tables import Tables
 from engram.stores.shared import ids_alone, plain, sortable, store_tag
 
@@ -72,6 +73,8 @@ class RamStore:
                 kept = list(tables.rows.values())
             first = 0 if what.history else -1
             versions = [row.record for rows in kept for row in rows[first:] if _wanted(row.record, what)]
+            if what.unstaged:
+                versions = [item for item in versions if (item.id, item.version) not in tables.staged]
             if not ids_alone(what):
                 versions.sort(key=lambda record: (*_place(record, what), record.version))
             return [_thawed(record) for record in versions[: what.limit]]
@@ -160,13 +163,17 @@ class RamStore:
                 for rows in tables.rows.values()
                 for row in rows
             )
-            return {**tables.info, **self._facts, "bytes": str(size)}
+            facts = {**tables.info, **self._facts, "bytes": str(size)}
+            if tables.staged:
+                facts["staged"] = str(len(tables.staged))
+                facts["versions"] = str(sum(len(rows) for rows in tables.rows.values()))
+            return facts
 
     def check(self) -> list[str]:
-        """What is structurally wrong: sources and edge ends that are not there."""
+        """What is structurally wrong: sources and edge ends that are not there, places filed wrongly."""
         with self._lock:
             tables = self._alive()
-            return sorted({*_dangling(tables)})
+            return sorted({*_dangling(tables), *derived_wrong(tables)})
 
     def purge(self) -> bool:
         """Nothing is left to do: expunged content is in no file."""
@@ -220,7 +227,7 @@ def _dangling(tables: Tables) -> Iterator[str]:
         for row in rows:
             for source in row.record.sources:
                 if source not in tables.rows:
-                    yield f"record {id} names the source {source}, which is not there"
+                    yield f"record {id} names the source {source}, which is not there; forget the record"
     for edge in tables.edges.values():
         for end in (edge.source, edge.target):
             if end not in tables.rows:

@@ -67,16 +67,17 @@ class Tables:
         self.states: dict[tuple[str, Scope, str], StateRow] = {}
         self.jobs: dict[str, Job] = {}
         self.info: dict[str, str] = {}
+        self.staged: dict[tuple[str, int], tuple[bytes, bytes]] = {}
         self.log: list[tuple[int, str]] = []
         self.last = 0
         self.erasures = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
-        self._before = (0, 0, 0)
+        self._before: tuple[int, int, list[tuple[int, str]], int] = (0, 0, self.log, 0)
 
     def begin(self) -> None:
         """Start a commit."""
         self._undo.clear()
-        self._before = (self.last, self.erasures, len(self.log))
+        self._before = (self.last, self.erasures, self.log, len(self.log))
 
     def set(self, table: dict[K, V], key: K, value: V) -> None:
         """Set a row, to be undone if the commit fails."""
@@ -95,7 +96,7 @@ class Tables:
                 table.pop(key, None)
             else:
                 table[key] = value
-        self.last, self.erasures, length = self._before
+        self.last, self.erasures, self.log, length = self._before
         del self.log[length:]
 
     @property
@@ -106,7 +107,7 @@ class Tables:
     @property
     def changed(self) -> bool:
         """Whether the commit under way did anything."""
-        return bool(self._undo)
+        return bool(self._undo) or self.erasures != self._before[1]
 
 
 def maybe_micros(moment: datetime | None) -> int | None:

@@ -18,6 +18,7 @@ from engram.stores.sqlite.rows import edge_of, job_of, record_of, scope_fields, 
 __all__ = ["edges", "entries", "info", "jobs", "position", "scopes", "select", "states"]
 
 _SQL = queries("read")
+_ENTRIES = queries("entries")
 _POSITION = _SQL["position"]
 _FIELDS = ("tenant", "user_id", "agent_id", "run_id")
 _SPAN = 4  # a span of so many pages is looked through before the scope's own index is asked
@@ -100,6 +101,8 @@ def _conditions(what: Select) -> tuple[list[str], Bound]:
         need("where_made_by", made_by=what.made_by)
     if what.expired_by is not None:
         need("where_expired", expired_by=micros(what.expired_by))
+    if what.unstaged:
+        need("where_unstaged")
     if not what.history and not what.closed:
         need("where_open")
     if what.after is not None:
@@ -200,6 +203,9 @@ def info(connection: sqlite3.Connection) -> dict[str, str]:
     facts["format"] = str(connection.execute("PRAGMA user_version").fetchone()[0])
     if connection.execute(_SQL["unpurged"]).fetchone()[0]:
         facts["purge"] = "pending"
+    if connection.execute(_ENTRIES["staged_any"]).fetchone()[0]:
+        staged, versions = connection.execute(_ENTRIES["counts"]).fetchone()
+        facts |= {"staged": str(staged), "versions": str(versions)}
     return facts
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "record_row",
     "scope_fields",
     "scope_key",
+    "scope_key_of",
     "state_of",
 ]
 
@@ -117,7 +118,12 @@ def _scope(tenant: str, user_id: str | None, agent_id: str | None, run_id: str |
 
 def scope_key(scope: Scope) -> str:
     """A scope as one text, the same for the same four fields."""
-    return pack([scope.tenant, scope.user_id, scope.agent_id, scope.run_id])
+    return scope_key_of(*scope_fields(scope))
+
+
+def scope_key_of(tenant: str, user_id: str | None, agent_id: str | None, run_id: str | None) -> str:
+    """As `scope_key`, of the four fields."""
+    return pack([tenant, user_id, agent_id, run_id])
 
 
 def scope_fields(scope: Scope) -> tuple[str, str | None, str | None, str | None]:

@@ -21,13 +21,20 @@ from engram.kernel.protocols import (
     PutInfo,
     PutJob,
     PutState,
+    Rebuild,
+    Reindex,
     Require,
+    RequireInfo,
     Reserve,
+    Stage,
     Supersede,
+    Switch,
+    Unstage,
 )
-from engram.stores.shared import check_info, edge_lost, fresh_ids, issue_id, job_lost, pack, state_moved
+from engram.stores.shared import edge_lost, fresh_ids, issue_id, job_lost, pack, state_moved
+from engram.stores.sqlite.entries import EntryOps
 from engram.stores.sqlite.queries import queries
-from engram.stores.sqlite.records import RecordOps, ScopeIds
+from engram.stores.sqlite.records import ScopeIds
 from engram.stores.sqlite.rows import edge_row, job_row, scope_fields
 
 __all__ = ["Transaction"]
@@ -37,7 +44,7 @@ _ERASE = queries("erase")
 _LANE = ("write", "rebuild")
 
 
-class Transaction(RecordOps):
+class Transaction(EntryOps):
     """A commit under way on a connection whose transaction has begun."""
 
     def __init__(self, connection: sqlite3.Connection, known: ScopeIds, tag: int) -> None:
@@ -94,6 +101,8 @@ class Transaction(RecordOps):
                 self._put_info(op)
             case Reserve():
                 self._reserve(op)
+            case RequireInfo() | Reindex() | Stage() | Unstage() | Switch() | Rebuild():
+                self._entry(op)
 
     def _expunge(self, op: Expunge) -> None:
         ids = pack(op.ids)
@@ -104,13 +113,12 @@ class Transaction(RecordOps):
         )
         self._do(_ERASE["lineage"], (ids,))
         self._do(_ERASE["versions"], (ids,))
+        self._do(_ERASE["staged"], (ids,))
         erased += self._do(_ERASE["records"], (ids,)).rowcount
         if erased:
             self._do(_ERASE["unused_scopes"])
-            self._scopes.clear()
-            self._last_scope = None, 0
-            self._erasures += 1
-            self._unpurged, self._changed = 1, True
+            self._unpurged = 1
+            self._start_over()
 
     def _drop_all(self, touched: str, ids: str, *drops: str) -> int:
         """Run each of `drops` for each row that `touched` finds by `ids`."""
@@ -192,14 +200,6 @@ class Transaction(RecordOps):
         if row is not None:
             self._do(_SQL["drop_job_reads"], (op.id,))
             self._do(_SQL["drop_job"], (op.id,))
-            self._changed = True
-
-    def _put_info(self, op: PutInfo) -> None:
-        check_info(op)
-        if op.value is not None:
-            self._do(_SQL["put_info"], (op.key, op.value))
-            self._changed = True
-        elif self._do(_SQL["drop_info"], (op.key,)).rowcount:
             self._changed = True
 
     def _reserve(self, op: Reserve) -> None:

@@ -6,6 +6,9 @@ DELETE FROM lineage WHERE derived IN (SELECT value FROM json_each(?))
 -- name: versions
 DELETE FROM versions WHERE id IN (SELECT value FROM json_each(?))
 
+-- name: staged
+DELETE FROM staged WHERE id IN (SELECT value FROM json_each(?))
+
 -- name: records
 DELETE FROM records WHERE id IN (SELECT value FROM json_each(?))
 

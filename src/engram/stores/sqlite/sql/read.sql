@@ -103,6 +103,9 @@ r.made_by = :made_by
 -- name: where_expired
 r.expires <= :expired_by
 
+-- name: where_unstaged
+NOT EXISTS (SELECT 1 FROM staged t WHERE t.id = r.id AND t.version = r.version)
+
 -- name: where_open
 r.closed IS NULL AND r.known_end IS NULL
 

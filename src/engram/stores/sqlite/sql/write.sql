@@ -109,9 +109,3 @@ UPDATE jobs SET owner = ?, until = ? WHERE id = ?
 
 -- name: job_owner
 SELECT owner FROM jobs WHERE id = ?
-
--- name: put_info
-INSERT INTO info (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-
--- name: drop_info
-DELETE FROM info WHERE key = ?
