@@ -11,6 +11,7 @@ from engram.engine.lens import AsOf
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import Forbidden, InvalidInput
 from engram.kernel.scope import SCOPE_FIELDS, Scope
+from engram.kernel.show import listed, plain_url
 
 __all__ = ["Bound", "ScopeIds", "as_ids"]
 
@@ -46,6 +47,12 @@ class Bound:
         Scope.of(**merged)
         return Bound(self.core, merged)
 
+    def named(self, given: Mapping[str, object]) -> Mapping[str, str]:
+        """The ids that are named for one call, the bound ones among them."""
+        merged = self._merged(given)
+        Scope.of(**merged)
+        return merged
+
     def listed(self, tenant: str | None) -> Scope | None:
         """The pattern of scopes to list: the bound one, of the given tenant, or `None` for all."""
         merged = self._merged({"tenant": tenant})
@@ -58,6 +65,14 @@ class Bound:
         given = {"valid": valid, "known": known}
         moments = [None if value is None else parse_time(value, name)[0] for name, value in given.items()]
         return self.core.as_of(*moments)
+
+    def shown(self, face: str, lens: AsOf | None = None) -> str:
+        """What a face shows of itself: where it is kept, its method, whose it is, as of when; no secrets."""
+        parts = [f"{face} {plain_url(self.core.url)}", f"policy {self.core.policy.name}"]
+        parts += [listed(self.ids)] if self.ids else []
+        parts += [str(lens)] if lens else []
+        parts += ["closed"] if self.core.closed else []
+        return f"<{', '.join(parts)}>"
 
     def _merged(self, given: Mapping[str, object]) -> dict[str, str]:
         merged = dict(self.ids)

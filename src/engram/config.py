@@ -16,7 +16,17 @@ from engram.kernel.protocols import Embedder, Reranker
 from engram.models import load_embedder
 from engram.stores import open_store
 
-__all__ = ["DEFAULT_POLICY", "api_key", "base_url", "default_url", "load_policy", "open_core", "policy_names"]
+__all__ = [
+    "DEFAULT_POLICY",
+    "api_key",
+    "base_url",
+    "default_url",
+    "editor",
+    "load_policy",
+    "open_core",
+    "policy_names",
+    "remote_session",
+]
 
 DEFAULT_POLICY = "fusion"
 _MIN_CACHE_MB = 1
@@ -51,6 +61,17 @@ def api_key() -> str | None:
 def base_url() -> str | None:
     """The address of an OpenAI-compatible endpoint: `ENGRAM_BASE_URL`, else `OPENAI_BASE_URL`."""
     return os.environ.get("ENGRAM_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or None
+
+
+def editor() -> str:
+    """The command of a text editor: `VISUAL`, else `EDITOR`, else one that the system has."""
+    asked = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    return asked or ("notepad" if os.name == "nt" else "vi")
+
+
+def remote_session() -> bool:
+    """Whether whoever types sits at another machine (ssh)."""
+    return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
 
 
 def policy_names() -> list[str]:
@@ -115,7 +136,8 @@ def open_core(
     chosen = load_policy(policy)
     vectors = load_embedder(embedder, **_endpoint(embedder))
     aware = utc_now if clock is None else _aware(clock)
-    store = open_store(url or default_url(), durability=durability, clock=aware, seed=seed)
+    address = url or default_url()
+    store = open_store(address, durability=durability, clock=aware, seed=seed)
     core = Core(
         store=store,
         policy=chosen,
@@ -125,6 +147,7 @@ def open_core(
         reranker=reranker,
         seed=seed,
         cache_bytes=cache_mb << 20,
+        url=address,
     )
     core.check_identity(mend=mend)
     return core

@@ -54,6 +54,7 @@ class Core:
     cache_bytes: int = 512 << 20
     told: dict[str, Any] = field(default_factory=dict)
     around: Callable[[Perform], Perform] | None = None
+    url: str = ""
     closed: bool = False
 
     def __post_init__(self) -> None:

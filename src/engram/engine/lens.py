@@ -14,6 +14,7 @@ from engram.kernel.clock import Clock, micros
 from engram.kernel.protocols import Entry, Position, Select, Store
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
+from engram.kernel.show import moment
 from engram.operators.retrieval.index import ScopeIndex
 
 __all__ = ["AsOf", "Lens", "Present"]
@@ -116,6 +117,10 @@ class AsOf:
     def known(self) -> datetime:
         """The moment on the axis of known time."""
         return self._known
+
+    def __str__(self) -> str:
+        asked = [f"valid {moment(self._valid)}"] if self._valid else []
+        return ", ".join([*asked, f"known {moment(self._known)}"])
 
     @contextmanager
     def index(self, scope: Scope) -> Iterator[ScopeIndex]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engram.kernel.record import Record
+from engram.kernel.show import ROWS, Card, Shown, card, cut, listed
 
 __all__ = ["Event", "Imported", "Item", "Left", "Page", "Problem", "Receipt", "Report"]
 
 Event = Literal["stored", "duplicate", "merged", "superseded", "failed", "pending", "erased"]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+@dataclass(frozen=True, slots=True, repr=False)
+class Item(Shown):
     """One thing that happened to one record. `origin` is the caller's own id."""
 
     event: Event
@@ -26,9 +28,13 @@ class Item:
         """The fields as JSON values."""
         return {"event": self.event, "id": self.id, "origin": self.origin, "reason": self.reason}
 
+    def _card(self) -> Card:
+        told = [f"({self.origin})" if self.origin else "", cut(self.reason, 200)]
+        return Card("Item", tuple(filter(None, [self.event, self.id, *told])))
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Receipt(Shown):
     """What a call did, item by item; it never reports what did not happen.
 
     `change_set` can be given to `undo` (`None`: nothing was changed, or it cannot be undone). `job` is
@@ -67,9 +73,28 @@ class Receipt:
             "outside": list(self.outside),
         }
 
+    def _card(self) -> Card:
+        events = Counter(item.event for item in self.items)
+        facts = ["dry run: nothing was changed"] if self.dry_run else []
+        facts += [", ".join(f"{count:,} {event}" for event, count in events.items()) or "nothing to do"]
+        facts += [f"change set {self.change_set}"] if self.change_set else []
+        facts += [f"purge {self.purge}"] if self.purge else []
+        ordered = sorted(self.items, key=lambda item: item.event != "failed")
+        rows = [(item.event, item.id or "", item.origin or "", item.reason) for item in ordered[:ROWS]]
+        more = {"job": self.job or "", "usage": listed(self.usage), "outside": ", ".join(self.outside)}
+        columns = ("event", "id", "origin", "reason") if rows else ()
+        return Card(
+            "Receipt",
+            tuple(facts),
+            more=tuple(more.items()),
+            columns=columns,
+            rows=rows,
+            total=len(self.items),
+        )
 
-@dataclass(frozen=True, slots=True)
-class Page:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Page(Shown):
     """A part of a listing; give `next` as `after` to go on, `None` when it ends here."""
 
     items: tuple[Record, ...]
@@ -85,9 +110,19 @@ class Page:
         """The fields as JSON values."""
         return {"items": [record.to_dict() for record in self.items], "next": self.next}
 
+    def _card(self) -> Card:
+        facts = [f"{len(self.items):,} {'record' if len(self.items) == 1 else 'records'}"]
+        cards = [card(record) for record in self.items[:ROWS]]
+        rows = [
+            (item.facts[-1], item.who or item.facts[0], cut(item.words or "", 100), item.id) for item in cards
+        ]
+        columns = ("time", "who", "text", "id") if rows else ()
+        more = (("next", self.next or ""),)
+        return Card("Page", tuple(facts), more=more, columns=columns, rows=rows, total=len(self.items))
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Problem(Shown):
     """Something that `verify` found wrong; `id` is the record concerned, if one is."""
 
     what: str
@@ -97,9 +132,12 @@ class Problem:
         """The fields as JSON values."""
         return {"what": self.what, "id": self.id}
 
+    def _card(self) -> Card:
+        return Card("Problem", (self.what,), id=self.id or "")
 
-@dataclass(frozen=True, slots=True)
-class Report:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Report(Shown):
     """What `verify` looked at and found, or what `repair` mended."""
 
     checked: int
@@ -119,6 +157,13 @@ class Report:
             "mended": self.mended,
             "problems": [problem.to_dict() for problem in self.problems],
         }
+
+    def _card(self) -> Card:
+        wrong = len(self.problems)
+        found = f"{wrong:,} {'problem' if wrong == 1 else 'problems'}" if wrong else "all agree"
+        facts = (found, f"{self.checked:,} checked", *([f"{self.mended:,} mended"] if self.mended else []))
+        rows = [(problem.id or "store", problem.what) for problem in self.problems[:ROWS]]
+        return Card("Report", facts, columns=("where", "what") if rows else (), rows=rows, total=wrong)
 
 
 @dataclass(frozen=True, slots=True)

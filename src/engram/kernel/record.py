@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from engram.kernel.clock import parse_time
-from engram.kernel.scope import Scope
+from engram.kernel.scope import DEFAULT_TENANT, Scope
+from engram.kernel.show import Card, Shown, card, listed, moment
 
 __all__ = [
     "KINDS",
@@ -48,6 +49,7 @@ ROLES: tuple[str, ...] = get_args(Role)
 TEXT_MARK = "$text"
 """The key of a payload that stands for the message with the text as its content."""
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LEVELS = ("episode", "window", "session")
 _PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 
 
@@ -71,8 +73,8 @@ class Interval:
         return cls(_moment(value.get("start")), _moment(value.get("end")))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+@dataclass(frozen=True, slots=True, repr=False)
+class Record(Shown):
     """A text (or a payload) and what is known about it.
 
     `time` is when it was said; `valid` when it is true in the world; `known` when the system held it.
@@ -181,6 +183,25 @@ class Record:
         """The same record with another valid or known time."""
         return replace(self, valid=valid or self.valid, known=known or self.known)
 
+    def _card(self) -> Card:
+        tenant = None if self.scope.tenant == DEFAULT_TENANT else self.scope.tenant
+        ended = " to ".join([moment(self.valid.start), moment(self.valid.end)]) if self.valid.end else ""
+        more = {
+            "scope": listed({**self.scope.to_dict(), "tenant": tenant}),
+            "valid": ended,
+            "superseded": moment(self.known.end),
+            "expires": moment(self.expires),
+            "version": "" if self.version == 1 else str(self.version),
+            "sources": ", ".join(self.sources),
+            "origin": self.origin or "",
+            "made by": self.made_by or "",
+            "metadata": listed(self.metadata),
+        }
+        kind = _LEVELS[self.level] if self.level in (0, 1, 2) and self.kind == "episode" else self.kind
+        who = self.name or self.role or ""
+        words = "(not shown; see .text)" if self.kind == "secret" else self.text
+        return Card("Record", (kind, moment(self.time)), who, words, self.id, tuple(more.items()))
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -230,8 +251,8 @@ class Edge:
         return cls(**plain)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+@dataclass(frozen=True, slots=True, repr=False)
+class Hit(Shown):
     """A record found: its calibrated score in [0, 1] and `why`, each signal's share of the ranking score."""
 
     record: Record
@@ -257,6 +278,13 @@ class Hit:
             "why": dict(self.why),
             "record": self.record.to_dict(),
         }
+
+    def _card(self) -> Card:
+        found = card(self.record)
+        why = sorted(self.why.items(), key=lambda part: -abs(part[1]))
+        shares = " · ".join(f"{name} {share:+.2f}" for name, share in why)
+        facts = (f"{self.score:.2f}", *found.facts)
+        return replace(found, name="Hit", facts=facts, more=(("why", shares), *found.more))
 
 
 def new_id(milliseconds: int, sequence: int, tag: int) -> str:

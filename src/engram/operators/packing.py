@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engram.kernel.record import Hit, Record
+from engram.kernel.show import Card, Shown, printable
 
 __all__ = ["Citation", "Context", "pack"]
 
@@ -32,9 +33,12 @@ class Citation:
         return {"number": self.number, "id": self.id, "origin": self.origin, "score": self.score}
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Hits as text for a prompt: `tokens` is its size by the counter used, citations tell the sources."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Context(Shown):
+    """Hits as text for a prompt: `tokens` is its size by the counter used, citations tell the sources.
+
+    Printing it shows the text as a terminal may show it; a prompt takes `.text`.
+    """
 
     text: str
     tokens: int
@@ -47,6 +51,18 @@ class Context:
             "tokens": self.tokens,
             "citations": [citation.to_dict() for citation in self.citations],
         }
+
+    def __str__(self) -> str:
+        return printable(self.text)
+
+    def _card(self) -> Card:
+        cited = len(self.citations)
+        facts = (f"{cited} {'citation' if cited == 1 else 'citations'}", f"{self.tokens:,} tokens")
+        rows = [
+            (f"[{item.number}]", f"{item.score:.2f}", item.id, item.origin or "") for item in self.citations
+        ]
+        columns = ("", "score", "id", "origin") if rows else ()
+        return Card("Context", facts, words=self.text, columns=columns, rows=rows)
 
 
 def pack(hits: Sequence[Hit], budget: int, count: Callable[[str], int]) -> Context:
