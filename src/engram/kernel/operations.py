@@ -25,10 +25,16 @@ __all__ = [
     "PutInfo",
     "PutJob",
     "PutState",
+    "Rebuild",
+    "Reindex",
     "Require",
+    "RequireInfo",
     "Reserve",
+    "Stage",
     "StateRow",
     "Supersede",
+    "Switch",
+    "Unstage",
 ]
 
 
@@ -229,6 +235,62 @@ class Reserve:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class RequireInfo:
+    """Fail with `Conflict` unless every fact about the store has the value given; `None`: is not there."""
+
+    facts: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """Replace the index entry of a version, be it the latest or an older one; what is gone is passed over."""
+
+    id: str
+    version: int
+    words: bytes
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Keep the next index entry of a version beside the one in use, until `Switch` or `Unstage`.
+
+    Staging a version again replaces what was staged. It goes when its record is expunged; a version that
+    is not there is passed over.
+    """
+
+    id: str
+    version: int
+    words: bytes
+    vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unstage:
+    """Forget all staged entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Make the staged entries those in use, and set facts about the store as `PutInfo` does.
+
+    Fails with `Conflict` while any version, closed and older ones included, has none staged. It counts
+    as an erasure: whoever holds something made of the entries drops it.
+    """
+
+    facts: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Make anew what the store itself derives from its records, so that `check` finds none of it wrong.
+
+    A version that is followed by another ends where that begins, at the latest. What cannot be derived
+    (a record, version or source that is not there) stays as it is. It counts as an erasure.
+    """
+
+
 Op = (
     Put
     | Supersede
@@ -244,6 +306,12 @@ Op = (
     | EndJob
     | PutInfo
     | Reserve
+    | RequireInfo
+    | Reindex
+    | Stage
+    | Unstage
+    | Switch
+    | Rebuild
 )
 
 

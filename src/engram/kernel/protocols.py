@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from engram.kernel.effects import Program
 from engram.kernel.operations import (
     Batch,
     Close,
@@ -22,15 +23,22 @@ from engram.kernel.operations import (
     PutInfo,
     PutJob,
     PutState,
+    Rebuild,
+    Reindex,
     Require,
+    RequireInfo,
     Reserve,
+    Stage,
     StateRow,
     Supersede,
+    Switch,
+    Unstage,
 )
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 
 __all__ = [
+    "AskingReranker",
     "Batch",
     "Close",
     "CloseEdge",
@@ -49,13 +57,19 @@ __all__ = [
     "PutInfo",
     "PutJob",
     "PutState",
+    "Rebuild",
+    "Reindex",
     "Require",
+    "RequireInfo",
     "Reranker",
     "Reserve",
     "Select",
+    "Stage",
     "StateRow",
     "Store",
     "Supersede",
+    "Switch",
+    "Unstage",
     "WordEmbedder",
 ]
 
@@ -95,9 +109,26 @@ class WordEmbedder(Protocol):
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Scores texts against a query; higher is better."""
+    """Scores texts against a query. `depth` is how many of the best hits `search` gives it."""
 
-    def rank(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
+    @property
+    def depth(self) -> int: ...
+
+    def rank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """A finite number for each text, in their order, on any scale; higher is better."""
+        ...
+
+
+@runtime_checkable
+class AskingReranker(Protocol):
+    """A reranker that is a program of effects, such as one that asks the memory's chat model."""
+
+    @property
+    def depth(self) -> int: ...
+
+    def ranking(self, query: str, texts: Sequence[str]) -> Program[Sequence[float]]:
+        """The program that gives a finite number for each text, in their order; higher is better."""
+        ...
 
 
 class Entry(NamedTuple):
@@ -131,7 +162,11 @@ class Entry(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a store's history stands: `last` grows with every change, `erasures` with every `Expunge`."""
+    """Where a store's history stands.
+
+    `last` grows with every change, `erasures` with every `Expunge`, `Switch` and `Rebuild`: with what an
+    index cannot follow.
+    """
 
     last: int
     erasures: int
@@ -160,10 +195,10 @@ class Select:
     Without `history` the latest version of each record, closed ones only if `closed`; with it every
     version, oldest first within an id. `derived_from` selects what names any of these ids as a source.
     `origins` selects what stands under these callers' ids, each with its exact scope. `change_set`
-    selects versions that this change set opened or closed (with `history`). `scope` is a
-    pattern. Order: by arrival, or by (time, arrival) if `by_time`; `after` is the arrival (or the
-    (time, arrival) pair, time in microseconds) to go on behind. With `ids` alone the order is theirs.
-    With `history` the `limit` counts versions.
+    selects versions that this change set opened or closed (with `history`), `unstaged` those for which no
+    index entry is staged. `scope` is a pattern. Order: by arrival, or by (time, arrival) if `by_time`;
+    `after` is the arrival (or the (time, arrival) pair, time in microseconds) to go on behind. With `ids`
+    alone the order is theirs. With `history` the `limit` counts versions.
     """
 
     ids: tuple[str, ...] | None = None
@@ -176,6 +211,7 @@ class Select:
     history: bool = False
     closed: bool = False
     expired_by: datetime | None = None
+    unstaged: bool = False
     by_time: bool = False
     after: int | tuple[int, int] | None = None
     limit: int | None = None
@@ -227,7 +263,10 @@ class Store(Protocol):
         ...
 
     def info(self) -> Mapping[str, str]:
-        """Facts about the store, such as `format`, `tag`, `created`, `bytes`, `analyser`, `embedder`."""
+        """Facts about the store, such as `format`, `tag`, `created`, `bytes`, `analyser`, `embedder`.
+
+        While index entries are staged, `staged` is their number and `versions` that of all versions.
+        """
         ...
 
     def check(self) -> list[str]:

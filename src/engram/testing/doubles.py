@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from engram.kernel.effects import Ask, Effect
 from engram.kernel.errors import ModelUnavailable
 
-__all__ = ["HashEmbedder", "ScriptedModel"]
+__all__ = ["HashEmbedder", "PlainColumns", "ScriptedModel"]
 
 _WORD = re.compile(r"\w+")
 
@@ -68,3 +69,37 @@ class ScriptedModel:
                 raise reply
             return reply
         raise ModelUnavailable(f"the script is over, but {path} asks: {effect.prompt[:80]!r}")
+
+
+@dataclass(frozen=True)
+class PlainColumns:
+    """The reply to a `Score` effect, written down: `ids` of the candidates, and a value for each a signal.
+
+    Every sequence in `table` has the length of `ids`; `context` holds the figures of scope and query.
+    """
+
+    ids: Sequence[str]
+    table: Mapping[str, Sequence[float]]
+    context: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the signals."""
+        return tuple(self.table)
+
+    @property
+    def signals(self) -> Mapping[str, Any]:
+        """The signals by name, float32 of shape [n]."""
+        return {name: np.asarray(values, np.float32) for name, values in self.table.items()}
+
+    @property
+    def matrix(self) -> Any:
+        """The signals as rows, float32 of shape [len(names), n]."""
+        return np.array([list(values) for values in self.table.values()], np.float32)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, positions: Sequence[int]) -> list[str]:
+        """The ids at the positions."""
+        return [self.ids[position] for position in positions]

@@ -87,11 +87,12 @@ def _set_entry(
 
 
 def _switch(tables: Tables, op: Switch) -> None:
-    for id, rows in list(tables.rows.items()):
-        for version in range(1, len(rows) + 1):
-            if (id, version) not in tables.staged:
-                raise not_staged(id)
-            _set_entry(tables, id, version, tables.staged[id, version])
+    versions = [(id, version) for id, rows in tables.rows.items() for version in range(1, len(rows) + 1)]
+    lacking = [id for id, version in versions if (id, version) not in tables.staged]
+    if lacking:
+        raise not_staged(min(lacking))
+    for id, version in versions:
+        _set_entry(tables, id, version, tables.staged[id, version])
     _drop(tables, list(tables.staged))
     for key, value in op.facts:
         put_info(tables, PutInfo(key, value))

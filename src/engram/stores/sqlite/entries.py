@@ -69,9 +69,9 @@ class EntryOps(RecordOps):
             self._do(sql, (self._take(), op.words, op.vector, sequence))
 
     def _switch(self, op: Switch) -> None:
-        lacking = self._do(_SQL["lacking"]).fetchone()
+        (lacking,) = self._do(_SQL["lacking"]).fetchone()
         if lacking is not None:
-            raise not_staged(lacking[0])
+            raise not_staged(lacking)
         for table in ("records", "versions"):
             self._do(_SQL["switch"].format(table=table))
         self._do(_SQL["unstage"])

@@ -28,8 +28,8 @@ DELETE FROM staged
 SELECT EXISTS (SELECT 1 FROM staged)
 
 -- name: lacking
-SELECT h.id FROM history h
-WHERE NOT EXISTS (SELECT 1 FROM staged t WHERE t.id = h.id AND t.version = h.version) LIMIT 1
+SELECT min(h.id) FROM history h
+WHERE NOT EXISTS (SELECT 1 FROM staged t WHERE t.id = h.id AND t.version = h.version)
 
 -- name: switch
 UPDATE {table} SET words = t.words, vector = t.vector
