@@ -162,9 +162,11 @@ def test_history_and_show_know_all_versions(call: Call, tmp_path: Path) -> None:
 def test_forget_asks_first_and_can_only_tell(call: Call, talk: str) -> None:
     call("import", talk)
     assert "3 would be erased" in call("forget", "--user", "ada", "--dry-run").stdout
-    assert "My cat is called Plum." in call("forget", "--user", "ada", code=1, text="n\n").stdout
+    refused = call("forget", "--user", "ada", code=1, text="y\n")
+    assert "My cat is called Plum." in refused.stdout
+    assert "add --yes" in refused.stderr
     assert lines(call("stats", "--json"))[0]["records"] == 3
-    assert "3 erased" in call("forget", "--user", "ada", text="y\n").stdout
+    assert "3 erased" in call("forget", "--user", "ada", "--yes").stdout
     assert lines(call("stats", "--json"))[0]["records"] == 0
 
 

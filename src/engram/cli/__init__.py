@@ -14,8 +14,14 @@ def main() -> None:
     import sys
     from io import TextIOWrapper
 
-    from engram.cli.app import app
+    try:
+        from typer.main import get_command
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    app()
+        from engram.cli.app import app
+
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        get_command(app)()  # calling the app itself would put typer's hook in sys.excepthook
+    except KeyboardInterrupt:  # while modules were being loaded
+        print("engram: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from engram.cli import reading, upkeep, writing
+from engram.cli import about, reading, records, upkeep, writing
 from engram.cli.bench import bench
 from engram.cli.demo import demo
 from engram.cli.group import ErrorGroup
+from engram.cli.jobs import jobs, tend
 from engram.cli.options import Opening, PolicyName, Url
 
 __all__ = ["app"]
@@ -20,8 +21,8 @@ app = typer.Typer(
     cls=ErrorGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
-    epilog="Exit codes: 0 done, 1 it could not be done (standard error says why), 2 command not understood.",
+    epilog="Exit codes: 0 done, 1 it could not be done (standard error says why), 2 the command was not "
+    "understood, 130 interrupted. [bold]engram COMMAND --help[/bold] tells more, with an example.",
 )
 
 
@@ -42,31 +43,49 @@ def _root(
         str | None,
         typer.Option(metavar="SPEC", help="Such as sentence-transformers:NAME. Default: built in."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="A chat model for policies that ask one. Default: ENGRAM_MODEL."),
+    ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does all
-        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", metavar="", help="Print the version and leave.", callback=_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """A memory for LLM agents: keeps what was said, finds it again, forgets it when told to."""
-    context.obj = Opening(url, policy, embedder)
+    context.obj = Opening(url, policy, embedder, model)
 
 
-_REMEMBER, _TRY, _UPKEEP = "Remember and find", "See for yourself", "Look after the store"
+_REMEMBER, _FIND, _MOVE = "Remember and forget", "Find", "Move in and out"
+_UPKEEP, _TRY = "Look after the store", "See for yourself"
+_ID = "06GZV2VW5G00000002AFDVGQ3G"
 _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_REMEMBER, writing.add, "add", '"I moved to Lisbon in May." --user ana'),
-    (_REMEMBER, writing.import_, "import", "conversation.json"),
-    (_REMEMBER, reading.search, "search", '"Where does she live?" --user ana --explain'),
-    (_REMEMBER, reading.context, "context", '"her move" --user ana --budget 500'),
-    (_REMEMBER, reading.show, "show", "06GZV2VW5G00000002AFDVGQ3G"),
-    (_REMEMBER, reading.history, "history", "06GZV2VW5G00000002AFDVGQ3G"),
+    (_REMEMBER, writing.edit, "edit", f'{_ID} "I moved to Lisbon in June." --user ana'),
+    (_REMEMBER, writing.undo, "undo", "42"),
     (_REMEMBER, writing.forget, "forget", "--user ana --dry-run"),
-    (_REMEMBER, writing.export, "export", "backup.jsonl --user ana"),
-    (_TRY, demo, "demo", ""),
+    (_FIND, reading.search, "search", '"Where does she live?" --user ana --explain'),
+    (_FIND, reading.context, "context", '"her move" --user ana --budget 500 --copy'),
+    (_FIND, reading.as_of, "as-of", '"Where does she live?" --known 2024-05 --user ana'),
+    (_FIND, reading.listing, "list", "--user ana --filter 'time >= 2024-05' --limit 20"),
+    (_FIND, records.show, "show", _ID),
+    (_FIND, records.history, "history", _ID),
+    (_MOVE, writing.import_, "import", "conversation.json"),
+    (_MOVE, writing.export, "export", "backup.jsonl --user ana"),
     (_UPKEEP, upkeep.stats, "stats", "--json"),
+    (_UPKEEP, about.scopes, "scopes", "--tenant default"),
+    (_UPKEEP, tend, "tend", "--user ana"),
     (_UPKEEP, upkeep.verify, "verify", ""),
     (_UPKEEP, upkeep.repair, "repair", ""),
     (_UPKEEP, upkeep.reembed, "reembed", "--embedder sentence-transformers:all-MiniLM-L6-v2"),
+    (_TRY, demo, "demo", ""),
+    (_TRY, about.policies, "policies", "--json"),
+    (_TRY, about.completion, "completion", "bash --install"),
 )
 for _panel, _function, _name, _example in _COMMANDS:
     _epilog = f"Example: [bold]engram {_name} {_example}[/bold]"
     app.command(_name, epilog=_epilog, rich_help_panel=_panel)(_function)
+app.add_typer(jobs, name="jobs", rich_help_panel=_UPKEEP)
 app.add_typer(bench, name="bench", rich_help_panel=_TRY)

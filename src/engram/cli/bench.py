@@ -14,7 +14,7 @@ __all__ = ["bench"]
 bench = typer.Typer(
     cls=DefaultGroup,
     no_args_is_help=True,
-    help="Measure recall (engram bench PATH…) or speed (engram bench speed).",
+    help="Measure recall (bench PATH…) or speed (bench speed).",
     epilog="Example: [bold]engram bench conversations/ --policy rrf --k 5,10[/bold]",
 )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -12,7 +14,13 @@ from typer.core import TyperGroup
 
 from engram.kernel.errors import EngramError
 
-__all__ = ["DefaultGroup", "ErrorGroup", "complain"]
+__all__ = ["DefaultGroup", "ErrorGroup", "ListGroup", "complain"]
+
+INTERRUPTED = 130
+_MISUSE: Any = typer.BadParameter.__mro__[
+    2
+]  # what every misuse of a command is: it has a message, an exit code
+_INSTALLERS = ("install_completion", "show_completion")  # `engram completion` is the way to them
 
 
 def complain(message: str) -> None:
@@ -23,6 +31,31 @@ def complain(message: str) -> None:
 class ErrorGroup(TyperGroup):
     """A group whose commands end with a line that says what to do, where engram cannot do what was asked."""
 
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the program and leave it with its exit code; without `standalone_mode` errors are raised."""
+        options: list[Any] = list(self.params)
+        for option in options:
+            option.hidden = option.hidden or option.name in _INSTALLERS
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except _MISUSE as error:
+            _explain(error)
+            code = error.exit_code
+        except typer.Abort:
+            complain("nothing was done")
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an `EngramError` and a file or disk that fails end it with exit code 1."""
         try:
@@ -31,6 +64,9 @@ class ErrorGroup(TyperGroup):
         except EngramError as error:
             complain(str(error))
             raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            complain("interrupted; what was committed stays")
+            raise typer.Exit(INTERRUPTED) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # a reader such as head has seen enough
                 raise
@@ -39,6 +75,27 @@ class ErrorGroup(TyperGroup):
             _give_up_output()
             raise typer.Exit(1) from error
         return done
+
+
+def _explain(error: Any) -> None:
+    """A misuse in one line: what is wrong, the nearest that there is, where help is."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return  # its message is the help, which has been printed
+    context = getattr(error, "ctx", None)
+    said = error.format_message().rstrip(".")
+    possible = getattr(error, "possibilities", None)
+    if hasattr(error, "option_name") and possible is not None and context is not None:
+        said = f"{error.message.rstrip('.')}{_nearest(error.option_name, context)}"
+    where = context.command_path if context is not None else "engram"
+    stop = "" if said.endswith("?") else ";"
+    complain(f"{said}{stop} see {where} --help")
+
+
+def _nearest(option: str, context: Any) -> str:
+    """The command's option that is most like one that it lacks, with a mark of question; or nothing."""
+    known = [name for item in context.command.get_params(context) for name in item.opts if name[:2] == "--"]
+    close = difflib.get_close_matches(option, known, n=1, cutoff=0.5)
+    return f". Did you mean {close[0]!r}?" if close else ""
 
 
 def _give_up_output() -> None:
@@ -55,5 +112,15 @@ class DefaultGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the first command's name before arguments that name none."""
         if args and args[0] not in self.commands and args[0] != "--help":
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+
+class ListGroup(TyperGroup):
+    """A group whose first command is meant where none is named and only options are given: `engram jobs`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the first command's name before options, or before nothing."""
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)

@@ -1,24 +1,33 @@
-"""Options that many commands share."""
+"""Options that many commands share, and what was given in them: scopes, times."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engram.kernel.errors import InvalidInput
+
 if TYPE_CHECKING:
     from engram.bound import ScopeIds
+    from engram.engine.core import Core
     from engram.memory import Memory
 
 __all__ = [
     "Agent",
     "At",
     "Everyone",
+    "Explain",
+    "Filters",
     "Id",
     "Json",
+    "Known",
     "Limit",
+    "MinScore",
     "Opening",
     "Paths",
     "PolicyName",
@@ -26,12 +35,26 @@ __all__ = [
     "Tenant",
     "Url",
     "User",
+    "Valid",
+    "Yes",
     "asked",
+    "moment_of",
     "opened",
+    "opened_core",
+    "policies",
     "scope",
 ]
 
 _SCOPE = "Whose memory"
+TIMES = 'such as 2024-05-02, 2024-05, "2 May 2024", yesterday or 2024-05-02T10:00+02:00'
+
+
+def policies() -> list[str]:
+    """The names that complete `--policy`."""
+    from engram.config import policy_names
+
+    return policy_names()
+
 
 Url = Annotated[
     str | None,
@@ -39,7 +62,7 @@ Url = Annotated[
         metavar="URL", help="The store: sqlite:///path. Default: ENGRAM_URL, or a file in the data folder."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, one object a line.")]
 User = Annotated[
     str | None, typer.Option("--user", metavar="ID", help="A user (user_id)", rich_help_panel=_SCOPE)
 ]
@@ -54,15 +77,43 @@ Tenant = Annotated[
     str | None,
     typer.Option("--tenant", metavar="ID", help="A tenant; default: default", rich_help_panel=_SCOPE),
 ]
-Everyone = Annotated[bool, typer.Option("--everyone", help="Everyone in the tenant", rich_help_panel=_SCOPE)]
+Everyone = Annotated[
+    bool, typer.Option("--everyone", metavar="", help="Everyone in the tenant", rich_help_panel=_SCOPE)
+]
 PolicyName = Annotated[
-    str | None, typer.Option("--policy", metavar="NAME", help="The memory method. Default: fusion.")
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="The memory method. Default: fusion.",
+        autocompletion=policies,
+    ),
 ]
 At = Annotated[
     str | None, typer.Option(metavar="TIME", help='The moment that "last May" is counted from. Default: now.')
 ]
+Valid = Annotated[
+    str | None, typer.Option("--valid", metavar="TIME", help="What was true then: a day, a month, yesterday.")
+]
+Known = Annotated[
+    str | None, typer.Option("--known", metavar="TIME", help="What was stored and believed by then.")
+]
 Limit = Annotated[int, typer.Option("--limit", "-k", metavar="K", min=1, help="How many hits.")]
+MinScore = Annotated[
+    float, typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="Leave out hits below this.")
+]
+Explain = Annotated[bool, typer.Option("--explain", metavar="", help="Show each signal's share.")]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="FILTER",
+        help="Such as 'role = user', 'time >= 2024-05', 'metadata.topic in work,home', or JSON. "
+        "Again: both must hold.",
+    ),
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A record's id, as search shows it.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Files (.json, .json.gz), or folders of them.")
 ]
@@ -75,6 +126,7 @@ class Opening:
     url: str | None = None
     policy: str | None = None
     embedder: str | None = None
+    model: str | None = None
 
 
 def opened(context: typer.Context, url: str | None) -> Memory:
@@ -82,7 +134,17 @@ def opened(context: typer.Context, url: str | None) -> Memory:
     from engram.memory import Memory
 
     opening: Opening = context.obj
-    return Memory(url or opening.url, policy=opening.policy, embedder=opening.embedder)
+    return Memory(url or opening.url, policy=opening.policy, embedder=opening.embedder, model=opening.model)
+
+
+def opened_core(context: typer.Context, url: str | None) -> Core:
+    """The engine's side of that memory, for commands that the faces do not have; to be closed."""
+    from engram.config import open_core
+
+    opening: Opening = context.obj
+    return open_core(
+        url or opening.url, policy=opening.policy, embedder=opening.embedder, model=opening.model
+    )
 
 
 def scope(user: str | None, agent: str | None, run: str | None, tenant: str | None) -> ScopeIds:
@@ -98,3 +160,39 @@ def asked(
     if not everyone and all(id is None for id in (user, agent, run)):
         user = "default"
     return scope(user, agent, run, tenant)
+
+
+def moment_of(text: str | None, name: str) -> str | None:
+    """A time as people type it, in ISO 8601; a day or a month is its beginning, in UTC.
+
+    What is ISO 8601 already stays as it is. Raises `InvalidInput` naming the option where the text is no
+    time, or is one that two countries read differently.
+    """
+    if text is None:
+        return None
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return text
+    if re.fullmatch(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\s*", text):
+        raise InvalidInput(f"{name}: {text!r} may be two days; write the year first, such as 2024-05-02")
+    from dateparser.date import DateDataParser  # 0.2 s, which plain times do not pay
+
+    now = datetime.now(UTC).replace(tzinfo=None)
+    settings = {"RELATIVE_BASE": now, "PREFER_DATES_FROM": "past", "RETURN_TIME_AS_PERIOD": True}
+    day = "current" if "ago" in text else "first"  # three months ago is a day, last month is a month
+    parser = DateDataParser(languages=["en"], settings={**settings, "PREFER_DAY_OF_MONTH": day})
+    try:
+        read = parser.get_date_data(text.strip())
+    except (ValueError, OverflowError):
+        read = None
+    if read is None or read.date_obj is None:
+        raise InvalidInput(f"{name}: {text!r} is not a time; give one {TIMES}")
+    found: datetime = read.date_obj
+    if read.period == "year":
+        found = found.replace(month=1, day=1)
+    if read.period != "time":
+        found = found.replace(hour=0, minute=0, second=0, microsecond=0)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -18,18 +19,22 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from engram.engine.progress import Progress
+    from engram.engine.results import Receipt
     from engram.kernel.record import Hit, Record
 
 __all__ = [
+    "INDENT",
     "counting",
     "cut",
     "emit",
     "moment",
     "one_line",
     "output",
+    "padded",
     "printable",
     "progress",
     "reasons",
+    "receipt_shown",
     "show_hit",
     "show_records",
     "status",
@@ -97,13 +102,17 @@ def show_hit(console: Console, hit: Hit, *, explain: bool = False) -> None:
         (f"{hit.score:5.2f}", "bold green"), f"  {moment(record.time)}  ", (who(record), "bold")
     )
     if console.width < NARROW:
-        console.print(head, Padding(Text(hit.id, style="dim"), INDENT), sep="\n", soft_wrap=True)
+        console.print(head, padded(hit.id, INDENT, "dim"), sep="\n", soft_wrap=True)
     else:
         console.print(head.append(f"  {hit.id}", style="dim"), soft_wrap=True)
-    console.print(Padding(Text(cut(hit.text)), INDENT, expand=False))
+    console.print(padded(cut(hit.text), INDENT))
     if explain:
-        why = Text(reasons(hit, 8) or "this policy gives no reasons", style="dim")
-        console.print(Padding(why, INDENT, expand=False))
+        console.print(padded(reasons(hit, 8) or "this policy gives no reasons", INDENT, "dim"))
+
+
+def padded(text: str, padding: tuple[int, int, int, int], style: str = "") -> Padding:
+    """A text that is set in, wrapped where a line ends."""
+    return Padding(Text(text, style=style), padding, expand=False)
 
 
 def show_records(console: Console, records: Sequence[Record]) -> None:
@@ -114,9 +123,28 @@ def show_records(console: Console, records: Sequence[Record]) -> None:
         if not console.is_terminal:
             console.print(head.append(text), soft_wrap=True)
         elif console.width < NARROW:
-            console.print(head, Padding(Text(cut(text)), (0, 0, 0, 3), expand=False), sep="\n")
+            console.print(head, padded(cut(text), (0, 0, 0, 3)), sep="\n")
         else:
             console.print(head.append(cut(text, max(20, console.width - head.cell_len))), soft_wrap=True)
+
+
+def receipt_shown(receipt: Receipt, *, as_json: bool) -> None:
+    """Every item of a receipt, and what is owed; exit code 1 where one failed."""
+    if as_json:
+        emit(receipt.to_dict())
+    else:
+        console = output()
+        for item in receipt.items:
+            line = Text.assemble(
+                (f"{item.event:<10}", "green" if item.event != "failed" else "red"), f"  {item.id or ''}"
+            )
+            if item.reason:
+                line.append(f"  ({one_line(item.reason)})", style="dim")
+            console.print(line, soft_wrap=True)
+        if receipt.job:
+            console.print(Text(f"owed: job {receipt.job}; engram jobs shows it"), soft_wrap=True)
+    if not receipt.ok:
+        raise typer.Exit(1)
 
 
 def table(*columns: str, numbers: Sequence[str] = ()) -> Table:

@@ -1,38 +1,50 @@
-"""Commands that look something up: `search`, `context`, `show`, `history`."""
+"""Commands that look something up: `search`, `context`, `as-of`, `list`."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engram.cli.filtering import filtered
 from engram.cli.group import complain
 from engram.cli.options import (
     Agent,
     At,
     Everyone,
-    Id,
+    Explain,
+    Filters,
     Json,
+    Known,
     Limit,
+    MinScore,
     Run,
     Tenant,
     Url,
     User,
+    Valid,
     asked,
+    moment_of,
     opened,
-    scope,
 )
-from engram.cli.output import cut, emit, moment, output, printable, show_hit, who
+from engram.cli.output import emit, output, printable, show_hit, show_records, status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engram.bound import ScopeIds
-    from engram.kernel.record import Record
-    from engram.memory import Memory
+    from engram.engine.results import Page
+    from engram.kernel.record import Hit
+    from engram.memory import Memory, View
 
-__all__ = ["context", "history", "search", "show"]
+__all__ = ["as_of", "context", "listing", "search", "seen"]
 
+_NOTHING_THEN = "nothing found that held then"
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in plain words.")]
+Budget = Annotated[
+    int, typer.Option("--budget", metavar="TOKENS", min=1, help="The most tokens it may take.")
+]
 
 
 def search(
@@ -40,8 +52,9 @@ def search(
     query: Query,
     k: Limit = 10,
     at: At = None,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out hits below this.")] = 0.0,
-    explain: Annotated[bool, typer.Option("--explain", help="Show each signal's share.")] = False,
+    min_score: MinScore = 0.0,
+    filters: Filters = None,
+    explain: Explain = False,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -55,26 +68,56 @@ def search(
     Scores run from 0 to 1. Without a scope: user "default".
     """
     ids = asked(user, agent, run, tenant, everyone=everyone)
-    with opened(context, url) as memory:
-        hits = memory.search(
-            query, k=k, at=at, min_score=min_score, explain=explain, everyone=everyone, **ids
-        )
-        if not hits:
-            _nothing(memory, ids)
+    question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
+    with opened(context, url) as memory, status("searching"):
+        hits = memory.search(query, explain=explain, **question)
+        advice = "" if hits else _nothing(memory, ids)
+    _show_hits(hits, advice, explain=explain, as_json=json)
+
+
+def _question(k: int, at: str | None, min_score: float, filters: Sequence[str] | None) -> dict[str, Any]:
+    """What every searching call takes, as it was given."""
+    return {"k": k, "at": moment_of(at, "--at"), "min_score": min_score, "filters": filtered(filters)}
+
+
+def _show_hits(hits: Sequence[Hit], advice: str, *, explain: bool, as_json: bool) -> None:
+    """Hits for a reader or a program; where there are none, the advice."""
     console = output()
     for hit in hits:
-        if json:
+        if as_json:
             emit(hit.to_dict())
         else:
             show_hit(console, hit, explain=explain)
+    if not hits:
+        complain(advice)
+
+
+def _nothing(memory: Memory, ids: ScopeIds) -> str:
+    """That nothing was found, and where there is something."""
+    held = sum(
+        row["records"] for row in memory.scopes() if all(row[key] == value for key, value in ids.items())
+    )
+    if held:
+        return "nothing found"
+    users = sorted({row["user_id"] for row in memory.scopes() if row["user_id"]})
+    there = f"; users with records: {', '.join(map(repr, users[:5]))}" if users else "; the store is empty"
+    asked_for = ", ".join(f"{key} {value!r}" for key, value in ids.items()) or "this tenant"
+    return f"nothing is stored for {asked_for}{there}"
 
 
 def context(
     context: typer.Context,
     query: Query,
-    budget: Annotated[int, typer.Option(metavar="TOKENS", help="The most tokens it may take.")] = 1500,
+    budget: Budget = 1500,
+    copy: Annotated[
+        bool, typer.Option("--copy", metavar="", help="Put it on the clipboard, over ssh too.")
+    ] = False,
+    k: Limit = 10,
     at: At = None,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out hits below this.")] = 0.0,
+    min_score: MinScore = 0.0,
+    filters: Filters = None,
+    valid: Valid = None,
+    known: Known = None,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -85,111 +128,116 @@ def context(
 ) -> None:
     """Pack what is remembered about something for a prompt."""
     ids = asked(user, agent, run, tenant, everyone=everyone)
-    with opened(context, url) as memory:
-        packed = memory.context(query, budget=budget, at=at, min_score=min_score, everyone=everyone, **ids)
-        if not packed.citations:
-            _nothing(memory, ids)
+    question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
+    with opened(context, url) as memory, status("searching"):
+        packed = seen(memory, valid, known).context(query, budget=budget, **question)
+        advice = "" if packed.citations else _nothing(memory, ids)
+    if not packed.text:
+        complain(advice or f"nothing fits into {budget} tokens; give a larger --budget")
+    elif copy:
+        from engram.cli.clipboard import copy as to_clipboard
+
+        way = to_clipboard(packed.text)
+        typer.echo(f"{packed.tokens:,} tokens, {len(packed.citations)} records copied {way}", err=True)
     if json:
         emit(packed.to_dict())
-    elif packed.text:
+    elif packed.text and not copy:
         print(printable(packed.text) if sys.stdout.isatty() else packed.text)
 
 
-def _nothing(memory: Memory, ids: ScopeIds) -> None:
-    """Say that nothing was found, and where there is something."""
-    held = sum(
-        row["records"] for row in memory.scopes() if all(row[key] == value for key, value in ids.items())
-    )
-    if held:
-        complain("nothing found")
-        return
-    users = sorted({row["user_id"] for row in memory.scopes() if row["user_id"]})
-    there = f"; users with records: {', '.join(map(repr, users[:5]))}" if users else "; the store is empty"
-    asked_for = ", ".join(f"{key} {value!r}" for key, value in ids.items()) or "this tenant"
-    complain(f"nothing is stored for {asked_for}{there}")
+def seen(memory: Memory, valid: str | None, known: str | None) -> Memory | View:
+    """The memory, or as it was where a moment is given."""
+    if valid is None and known is None:
+        return memory
+    return memory.as_of(valid=moment_of(valid, "--valid"), known=moment_of(known, "--known"))
 
 
-def show(
+def as_of(
     context: typer.Context,
-    id: Id,
+    query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="Without: list what held.")] = None,
+    valid: Valid = None,
+    known: Known = None,
+    k: Limit = 10,
+    at: At = None,
+    min_score: MinScore = 0.0,
+    filters: Filters = None,
+    explain: Explain = False,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
     tenant: Tenant = None,
+    everyone: Everyone = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """One record: text, what is known about it, sources, versions."""
-    ids = scope(user, agent, run, tenant)
-    with opened(context, url) as memory:
-        record = memory.get(id, **ids)
-        versions = record.version if record.sources else len(memory.history(id, **ids))
-        sources = [memory.get(source, **ids) for source in record.sources]
-    if json:
-        emit({**record.to_dict(), "versions": versions})
-        return
-    console = output()
-    for name, value in _facts(record, versions).items():
-        console.print(f"[dim]{name:<9}[/dim]", end=" ")
-        console.print(value, markup=False)
-    for source in sources:
-        console.print(f"[dim]{'source':<9}[/dim]", end=" ")
-        console.print(f"{source.id}  {who(source)}: {cut(source.text, 50)}", markup=False)
-    console.print()
-    console.print(printable(record.text), markup=False)
+    """Search the memory as it was, or list what was believed then.
 
-
-def _facts(record: Record, versions: int) -> dict[str, str]:
-    """What is known about a record, what is empty left out."""
-    level = {0: "turn", 1: "window", 2: "session"}.get(record.level if record.level is not None else -1)
-    facts = {
-        "id": record.id,
-        "kind": f"{record.kind} ({level})" if level else record.kind,
-        "said by": who(record),
-        "time": moment(record.time),
-        "valid": _span(record.valid.start, record.valid.end),
-        "known": _span(record.known.start, record.known.end),
-        "scope": ", ".join(f"{name} {value}" for name, value in record.scope.to_dict().items() if value),
-        "origin": record.origin or "",
-        "made by": record.made_by or "",
-        "strength": "" if record.strength == 1 else f"{record.strength:.2f}",
-        "trust": "" if record.trust == 1 else f"{record.trust:.2f}",
-        "metadata": str(dict(record.metadata)) if record.metadata else "",
-        "expires": moment(record.expires),
-        "versions": str(versions),
-    }
-    return {name: printable(value) for name, value in facts.items() if value}
-
-
-def _span(start: object, end: object) -> str:
-    return (
-        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
-        if start and end
-        else f"{start:%Y-%m-%d %H:%M} on"
-        if start
-        else ""
-    )
-
-
-def history(
-    context: typer.Context,
-    id: Id,
-    user: User = None,
-    agent: Agent = None,
-    run: Run = None,
-    tenant: Tenant = None,
-    url: Url = None,
-    json: Json = False,
-) -> None:
-    """Every version of a record, and when it was believed."""
-    with opened(context, url) as memory:
-        versions = memory.history(id, **scope(user, agent, run, tenant))
-    console = output()
-    for record in versions:
-        if json:
-            emit(record.to_dict())
+    --valid asks what was true in the world at a time, --known what was stored
+    and believed by then; with both, what was believed then of that time.
+    """
+    if valid is None and known is None:
+        raise typer.BadParameter("give --valid TIME, --known TIME or both")
+    ids = asked(user, agent, run, tenant, everyone=everyone)
+    question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
+    with opened(context, url) as memory, status("searching"):
+        view = seen(memory, valid, known)
+        found: list[Hit] | Page
+        if query is not None:
+            found = view.search(query, explain=explain, **question)
         else:
-            console.print(
-                f"[bold]{record.version}[/bold]  [dim]{_span(record.known.start, record.known.end)}[/dim]"
-            )
-            console.print(f"   {cut(record.text)}", markup=False)
+            found = view.get_all(filters=question["filters"], limit=min(k, 1000), everyone=everyone, **ids)
+    if isinstance(found, list):
+        _show_hits(found, _NOTHING_THEN, explain=explain, as_json=json)
+        return
+    _show_page(found, as_json=json)
+    if found.next or not found:
+        complain("there is more: engram list --all goes to the end" if found else _NOTHING_THEN)
+
+
+def listing(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Records to list.")] = 100,
+    after: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Go on behind this place: a record's arrival.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", metavar="", help="To the end, not --limit only.")] = False,
+    filters: Filters = None,
+    valid: Valid = None,
+    known: Known = None,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    tenant: Tenant = None,
+    everyone: Everyone = False,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """List records, in order of arrival.
+
+    Without a scope: user "default". A page that is not the last one says on
+    standard error how to go on.
+    """
+    ids, kept = asked(user, agent, run, tenant, everyone=everyone), filtered(filters)
+    with opened(context, url) as memory:
+        view, place, count = seen(memory, valid, known), after, 0
+        while True:
+            with status("reading"):
+                page = view.get_all(filters=kept, after=place, limit=limit, everyone=everyone, **ids)
+            count += len(page)
+            _show_page(page, as_json=json)
+            place = page.next
+            if place is None or not every:
+                break
+        advice = "" if count else _nothing(memory, ids)
+    if place is not None:
+        complain(f"there is more: --after {place} goes on, --all lists to the end")
+    elif not count:
+        complain(advice)
+
+
+def _show_page(page: Page, *, as_json: bool) -> None:
+    if as_json:
+        for record in page:
+            emit(record.to_dict())
+    else:
+        show_records(output(), page.items)

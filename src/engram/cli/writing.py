@@ -1,37 +1,79 @@
-"""Commands that change what is remembered: `add`, `import`, `forget`; and `export`, which copies it."""
+"""Commands that change what is remembered: `add`, `edit`, `undo`, `forget`; and `import`, `export`."""
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
-from engram.cli.options import Agent, Everyone, Json, Run, Tenant, Url, User, opened, scope
-from engram.cli.output import cut, emit, moment, output, progress, status, who
+from engram.cli.asking import confirmed, edited, metadata_of, on_a_terminal, standard_input
+from engram.cli.options import (
+    Agent,
+    Everyone,
+    Id,
+    Json,
+    Run,
+    Tenant,
+    Url,
+    User,
+    Yes,
+    moment_of,
+    opened,
+    scope,
+)
+from engram.cli.output import (
+    INDENT,
+    cut,
+    emit,
+    one_line,
+    output,
+    padded,
+    progress,
+    receipt_shown,
+    show_records,
+    status,
+)
 from engram.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from engram.bench.load import Conversation
     from engram.bound import ScopeIds
     from engram.engine.results import Receipt
+    from engram.kernel.record import Record
     from engram.memory import Memory
 
-__all__ = ["add", "export", "forget", "import_"]
+__all__ = ["add", "edit", "export", "forget", "import_", "undo"]
 
 _SHOWN = 5
+Metadata = Annotated[
+    str | None, typer.Option("--metadata", metavar="JSON", help='Such as {"source": "mail"}.')
+]
 
 
 def add(
     context: typer.Context,
     text: Annotated[list[str], typer.Argument(metavar="TEXT", help="What was said; - reads standard input.")],
-    role: Annotated[str, typer.Option(help="user, assistant, system, developer or tool.")] = "user",
-    name: Annotated[str | None, typer.Option(help="Who said it.")] = None,
-    time: Annotated[str | None, typer.Option(help="When, in ISO 8601. Default: now.")] = None,
-    id: Annotated[str | None, typer.Option(help="Your own id: adding it twice stores it once.")] = None,
-    metadata: Annotated[str | None, typer.Option(metavar="JSON", help='Such as {"source": "mail"}.')] = None,
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help="user, assistant, system, developer or tool.")
+    ] = "user",
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Who said it.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="When. Default: now.")] = None,
+    id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Your own id: adding it twice stores it once.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Such as fact. Default: episode.")] = None,
+    metadata: Metadata = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Not found from then on, erased by tend.")
+    ] = None,
+    infer: Annotated[
+        bool, typer.Option("--infer/--no-infer", metavar="", help="Whether the policy derives from it.")
+    ] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", metavar="", help="Derive now, or leave it to a job.")
+    ] = True,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -44,50 +86,104 @@ def add(
     It is stored before this returns, and found by the next search. Without a
     scope it belongs to user "default".
     """
-    if id is not None and len(text) > 1:
+    said = {"role": role, "name": name, "time": moment_of(time, "--time"), "id": id}
+    messages = _messages(text, {**said, "metadata": metadata_of(metadata)})
+    ids, until = scope(user, agent, run, tenant), moment_of(expires, "--expires")
+    with opened(context, url) as memory, status("adding"):
+        done = memory.add(messages, kind=kind, expires=until, infer=infer, wait=wait, **ids)
+    receipt_shown(done, as_json=json)
+
+
+def _messages(texts: list[str], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message for each text, - being standard input; what is `None` is left out."""
+    if given["id"] is not None and len(texts) > 1:
         raise typer.BadParameter("--id names one message; add the texts one by one")
-    given = {"role": role, "name": name, "time": time, "id": id, "metadata": _metadata(metadata)}
+    if texts.count("-") > 1:
+        raise typer.BadParameter("- stands for standard input, which can be read once")
     shared = {key: value for key, value in given.items() if value is not None}
-    contents = [_standard_input() if item == "-" else item for item in text]
+    contents = [standard_input() if item == "-" else item for item in texts]
     if not all(content.strip() for content in contents):
         raise InvalidInput("add: the text is empty; there is nothing to remember")
-    messages = [{**shared, "content": content} for content in contents]
+    return [{**shared, "content": content} for content in contents]
+
+
+def edit(
+    context: typer.Context,
+    id: Id,
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="The new text; - reads standard input. Without: $EDITOR."),
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option(metavar="JSON", help="New metadata, in place of all there is.")
+    ] = None,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    tenant: Tenant = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Correct a record; its old version stays in its history.
+
+    Without a text and on a terminal, the text opens in your editor.
+    """
+    ids, changed = scope(user, agent, run, tenant), metadata_of(metadata)
+    if text is None and changed is None and not on_a_terminal():
+        raise typer.BadParameter("give the new text, - for standard input, or --metadata")
     with opened(context, url) as memory:
-        _receipt(memory.add(messages, **scope(user, agent, run, tenant)), as_json=json)
+        if text is None and changed is None:
+            text = edited(memory.get(id, **ids).text)
+        elif text == "-":
+            text = standard_input()
+        done = memory.edit(id, text=text, metadata=changed, **ids)
+    receipt_shown(done, as_json=json)
+    if done.change_set and not json:
+        print(f"engram undo {done.change_set} takes it back")
 
 
-def _standard_input() -> str:
-    """All of standard input, which is read no further than a message may be long."""
-    from engram.engine.ingest import MAX_TEXT
+def undo(
+    context: typer.Context,
+    change_set: Annotated[
+        str, typer.Argument(metavar="CHANGE_SET", help="A change's number, as edit and history show it.")
+    ],
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    tenant: Tenant = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Take a change back: added records go, older versions return.
 
-    content = sys.stdin.buffer.read(MAX_TEXT + 1)
-    if len(content) > MAX_TEXT:
-        raise InvalidInput("standard input is over 10 MB; split it into several messages")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"standard input is not UTF-8 (byte {error.start}); convert it, for instance with iconv"
-        ) from error
+    Nothing is lost: the undo is a change of its own, which can be undone. An
+    erasure cannot be.
+    """
+    with opened(context, url) as memory:
+        done = memory.undo(change_set, **scope(user, agent, run, tenant))
+        versions = _latest(memory, done.ids[:_SHOWN])
+    if json:
+        emit(done.to_dict())
+        return
+    console = output()
+    for item in done.items[:_SHOWN]:
+        console.print(Text.assemble(item.id or "", (f"  {one_line(item.reason)}", "bold")), soft_wrap=True)
+        if item.id in versions:
+            console.print(padded(cut(versions[item.id].text), INDENT))
+    if len(done.items) > _SHOWN:
+        print(f"… and {len(done.items) - _SHOWN:,} more")
+    print(f"engram undo {done.change_set} takes this back in turn")
 
 
-def _metadata(text: str | None) -> Any:
-    try:
-        return None if text is None else json_module.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--metadata is no JSON ({error})") from error
-
-
-def _receipt(receipt: Receipt, *, as_json: bool) -> None:
-    """Every item of a receipt; exit code 1 where one failed."""
-    if as_json:
-        emit(receipt.to_dict())
-    else:
-        for item in receipt.items:
-            note = f"  ({item.reason})" if item.reason else ""
-            print(f"{item.event}  {item.id or ''}{note}")
-    if not receipt.ok:
-        raise typer.Exit(1)
+def _latest(memory: Memory, ids: list[str]) -> dict[str, Record]:
+    """The latest versions of records, also of those that are believed no more."""
+    found = {}
+    for id in ids:
+        try:
+            found[id] = memory.history(id)[-1]
+        except NotFound:
+            continue
+    return found
 
 
 def import_(
@@ -185,8 +281,8 @@ def export(
 def forget(
     context: typer.Context,
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Records; without, a scope.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", metavar="", help="Only tell what would go.")] = False,
+    yes: Yes = False,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -206,10 +302,12 @@ def forget(
         )
     with opened(context, url) as memory:
         plan = memory.forget(ids or None, everyone=everyone, dry_run=True, **named)
-        if plan.items and not (dry_run or yes):
-            _preview(memory, plan)
-            typer.confirm(f"Erase {len(plan.items):,} for good?", abort=True, err=True)
-        done = plan if dry_run else memory.forget(ids or None, everyone=everyone, **named)
+        if plan.items and not json and (dry_run or not yes):
+            _preview(memory, plan.ids)
+        if plan.items and not dry_run:
+            confirmed(f"Erase {len(plan.items):,} for good?", yes=yes)
+        with status("erasing"):
+            done = plan if dry_run else memory.forget(ids or None, everyone=everyone, **named)
     if json:
         emit(done.to_dict())
         return
@@ -219,14 +317,8 @@ def forget(
         print(f"out of reach: {copy}")
 
 
-def _preview(memory: Memory, plan: Receipt) -> None:
-    """The first records that would go."""
-    console = output()
-    for id in plan.ids[:_SHOWN]:
-        try:
-            record = memory.get(id)
-        except NotFound:
-            continue
-        console.print(f"{moment(record.time)}  {who(record)}: {cut(record.text, 60)}", markup=False)
-    if len(plan.ids) > _SHOWN:
-        console.print(f"… and {len(plan.ids) - _SHOWN:,} more")
+def _preview(memory: Memory, ids: list[str]) -> None:
+    """The first of some records, as they are now."""
+    show_records(output(), list(_latest(memory, ids[:_SHOWN]).values()))
+    if len(ids) > _SHOWN:
+        print(f"… and {len(ids) - _SHOWN:,} more")
