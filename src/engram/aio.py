@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -12,7 +12,8 @@ from engram.bound import Bound, ScopeIds, as_ids
 from engram.config import open_core
 from engram.engine import check, portable, read, revise, upkeep, write
 from engram.engine.lens import AsOf
-from engram.engine.results import Page, Receipt, Report
+from engram.engine.progress import Progress
+from engram.engine.results import Imported, Left, Page, Receipt, Report
 from engram.kernel.adrive import arun
 from engram.kernel.clock import Clock
 from engram.kernel.policy import Policy
@@ -199,23 +200,60 @@ class AsyncMemory:
         """Finish owed jobs, for at most `timeout` seconds; whether nothing is owed now."""
         return await self._run(upkeep.wait(self._bound.core, timeout))
 
-    async def verify(self) -> Report:
-        """Prove every derived structure against the records."""
-        return await self._call(check.verify)
+    async def verify(self, *, progress: Progress | None = None) -> Report:
+        """Prove every derived structure against the records. `progress` counts versions."""
+        return await self._call(check.verify, progress)
 
-    async def repair(self) -> Report:
-        """Rebuild what `verify` finds wrong in index entries; complete a pending purge."""
-        return await self._call(check.repair)
+    async def repair(self, *, progress: Progress | None = None) -> Report:
+        """Make anew what `verify` finds wrong; complete a pending purge. `progress` counts versions."""
+        return await self._call(check.repair, progress)
 
-    async def export(self, path: str | Path, **ids: Unpack[ScopeIds]) -> int:
-        """Write the store, or one scope, as JSON Lines; returns the number of records."""
-        return await self._call(
-            portable.export, path, self._bound.scope(ids) if ids or self._bound.ids else None
-        )
+    async def export(
+        self,
+        path: str | Path,
+        *,
+        format: str = "jsonl",
+        since: object = None,
+        until: object = None,
+        topics: Sequence[str] = (),
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        **ids: Unpack[ScopeIds],
+    ) -> int:
+        """Write the store, or one scope of it, to a file or folder; returns the number of records.
 
-    async def import_(self, path: str | Path) -> Receipt:
-        """Read what `export` wrote. Ids are kept; what is there already is reported as duplicate."""
-        return await self._call(portable.import_, path, self._bound.ids)
+        `jsonl` is one file that `import_` reads, compressed where the path ends in `.gz`; the same memory
+        gives the same bytes. `markdown` is a folder for reading, one page a session, or one for each of
+        `topics`, with what `search` finds best. Only what was said in [`since`, `until`) is written, and
+        what that stands on. A folder that holds anything else is written into with `overwrite` alone.
+        `progress` is told of records done.
+        """
+        scope = self._bound.scope(ids) if ids or self._bound.ids else None
+        departure = portable.Departure(path, scope, format, since, until, topics, overwrite, progress)
+        return await self._call(portable.export, departure)
+
+    async def import_(
+        self,
+        path: str | Path,
+        *,
+        format: str | None = None,
+        infer: bool = True,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        on_skip: Callable[[Left], None] | None = None,
+        **ids: Unpack[ScopeIds],
+    ) -> Imported:
+        """Read a file, folder or archive into the store: an export of engram's own, or another program's.
+
+        `format` names how to read it, else that is found out. The ids that are named go before those that
+        the file gives; without any, what it says belongs to user `default`. What is there already is
+        counted as duplicate, so a broken-off import is made again. `infer=False` leaves out what the
+        policy would derive; else that is left to jobs (`wait`). With `dry_run` nothing is stored.
+        `progress` is told of bytes, `on_skip` of each thing left out. Raises `InvalidInput` for a file
+        that is broken, with its line; of another program's, what stands before that is stored.
+        """
+        arrival = portable.Arrival(path, self._bound.named(ids), format, infer, dry_run, progress, on_skip)
+        return await self._call(portable.import_, arrival)
 
     async def close(self) -> None:
         """Release the store. Closing twice is fine; any other call after it raises `StoreError`."""

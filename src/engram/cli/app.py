@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engram.cli import about, reading, records, upkeep, writing
+from engram.cli import about, moving, reading, records, upkeep, writing
 from engram.cli.bench import bench
 from engram.cli.demo import demo
 from engram.cli.group import ErrorGroup
@@ -72,8 +72,8 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_FIND, reading.listing, "list", "--user ana --filter 'time >= 2024-05' --limit 20"),
     (_FIND, records.show, "show", _ID),
     (_FIND, records.history, "history", _ID),
-    (_MOVE, writing.import_, "import", "conversation.json"),
-    (_MOVE, writing.export, "export", "backup.jsonl --user ana"),
+    (_MOVE, moving.import_, "import", "chatgpt-export.zip --user ana --dry-run"),
+    (_MOVE, moving.export, "export", "backup.jsonl --user ana"),
     (_UPKEEP, upkeep.stats, "stats", "--json"),
     (_UPKEEP, about.scopes, "scopes", "--tenant default"),
     (_UPKEEP, tend, "tend", "--user ana"),

@@ -1,8 +1,7 @@
-"""Commands that change what is remembered: `add`, `edit`, `undo`, `forget`; and `import`, `export`."""
+"""Commands that change what is remembered: `add`, `edit`, `undo`, `forget`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +29,6 @@ from engram.cli.output import (
     one_line,
     output,
     padded,
-    progress,
     receipt_shown,
     show_records,
     status,
@@ -38,13 +36,10 @@ from engram.cli.output import (
 from engram.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from engram.bench.load import Conversation
-    from engram.bound import ScopeIds
-    from engram.engine.results import Receipt
     from engram.kernel.record import Record
     from engram.memory import Memory
 
-__all__ = ["add", "edit", "export", "forget", "import_", "undo"]
+__all__ = ["add", "edit", "forget", "undo"]
 
 _SHOWN = 5
 Metadata = Annotated[
@@ -184,98 +179,6 @@ def _latest(memory: Memory, ids: list[str]) -> dict[str, Record]:
         except NotFound:
             continue
     return found
-
-
-def import_(
-    context: typer.Context,
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="An engram export, a conversation, or a folder of them.")
-    ],
-    user: User = None,
-    agent: Agent = None,
-    tenant: Tenant = None,
-    url: Url = None,
-    json: Json = False,
-) -> None:
-    """Take over an export of engram, or conversations.
-
-    An export (JSON Lines) keeps its ids and scopes. A conversation in the plain
-    format (.json, .json.gz) goes to the user of its name unless --user is
-    given, each session to a run. Importing twice adds nothing.
-    """
-    with opened(context, url) as memory:
-        if _is_export(path):
-            narrow = memory.scoped(**scope(user, agent, None, tenant))
-            with status() as say:
-                say(f"importing {path}")
-                counts = _counts(narrow.import_(path))
-        else:
-            counts = _conversations(memory, path, scope(user, agent, None, tenant))
-    if json:
-        emit({"path": str(path), **counts})
-    else:
-        found = ", ".join(f"{count:,} {event}" for event, count in counts.items())
-        print(f"{path}: {found or 'it holds no record'}")
-    if counts.get("failed"):
-        raise typer.Exit(1)
-
-
-def _is_export(path: Path) -> bool:
-    """Whether the first line is an export's header; the rest is for `import_` to judge."""
-    if not path.is_file() or path.name.endswith(".gz"):
-        return False
-    with path.open("rb") as file:
-        first = file.readline(1 << 16)
-    return path.suffix == ".jsonl" or b'"engram-export/' in first
-
-
-def _conversations(memory: Memory, path: Path, ids: ScopeIds) -> dict[str, int]:
-    from engram.bench.load import data_sets
-
-    conversations = [item for data in data_sets([path]) for item in data.conversations]
-    counts: dict[str, int] = {}
-    with progress(sum(item.turns for item in conversations), "importing") as step:
-        for conversation in conversations:
-            for event, count in _conversation(memory, conversation, ids, step).items():
-                counts[event] = counts.get(event, 0) + count
-    return counts
-
-
-def _conversation(memory: Memory, conversation: Conversation, ids: ScopeIds, step: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for session in conversation.sessions:
-        where: ScopeIds = {"user_id": conversation.name, **ids, "run_id": session.run_id}
-        receipt = memory.add(list(session.messages), **where)
-        for event, count in _counts(receipt).items():
-            counts[event] = counts.get(event, 0) + count
-        step(len(session.messages))
-    return counts
-
-
-def _counts(receipt: Receipt) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for item in receipt.items:
-        counts[item.event] = counts.get(item.event, 0) + 1
-    return counts
-
-
-def export(
-    context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", dir_okay=False, help="The file to write.")],
-    user: User = None,
-    agent: Agent = None,
-    run: Run = None,
-    tenant: Tenant = None,
-    url: Url = None,
-    json: Json = False,
-) -> None:
-    """Write everything, or one scope, as JSON Lines for import."""
-    with opened(context, url) as memory:
-        count = memory.export(path, **scope(user, agent, run, tenant))
-    if json:
-        emit({"path": str(path), "records": count})
-    else:
-        print(f"{path}: {count:,} records")
 
 
 def forget(

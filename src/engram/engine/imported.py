@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engram.engine.core import Core
 from engram.engine.ingest import check_text, json_value
+from engram.engine.progress import Progress
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput
 from engram.kernel.protocols import Select, StateRow
 from engram.kernel.record import KINDS, ROLES, Edge, Interval, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["FORMAT", "Line", "prove", "read_lines"]
+if TYPE_CHECKING:
+    from engram.formats.source import Source
 
-FORMAT = "engram-export/1"
+__all__ = ["FORMAT", "Line", "Proof", "is_export", "prove", "read_lines"]
+
+FORMAT = "engram-export/2"
+_OLDER = "engram-export/1"  # without numbers of change sets and without an end
 _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of an export: a record's versions, oldest first, or an edge, or a state, and its place."""
+    """One line of an export: a record's versions, oldest first, or an edge, or a state, and its place.
+
+    `opened` and `closed` of versions and edges are ranks among the file's change sets, from 1; 0 where
+    the file does not say.
+    """
 
     place: str
     versions: tuple[Record, ...] = ()
     edge: Edge | None = None
     state: StateRow | None = None
+    change_set: int | None = None
 
     @property
-    def scope(self) -> Scope:
-        """Whose it is."""
-        owner = self.edge or self.state or self.versions[-1]
-        return owner.scope
+    def scope(self) -> Scope | None:
+        """Whose it is; nobody's for the line of a change set."""
+        owner = self.edge or self.state or (self.versions[-1] if self.versions else None)
+        return None if owner is None else owner.scope
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -44,8 +55,16 @@ class Line:
             return (self.edge.source, self.edge.target, *self.edge.sources)
         return tuple(id for version in self.versions for id in version.sources)
 
+    @property
+    def last_change(self) -> int:
+        """The highest rank of a change set that it names."""
+        stamped = self.versions if self.edge is None else (self.edge,)
+        return max((max(item.opened, item.closed or 0) for item in stamped), default=0)
+
     def renamed(self, aliases: Mapping[str, str]) -> Line:
         """The line with other names for the records that it stands on."""
+        if not aliases:
+            return self
 
         def names(ids: Sequence[str]) -> tuple[str, ...]:
             return tuple(aliases.get(id, id) for id in ids)
@@ -59,93 +78,222 @@ class Line:
 
 
 @dataclass
-class _Proof:
-    ids: set[str] = field(default_factory=set)
-    named: dict[str, str] = field(default_factory=dict)
+class Proof:
+    """What is known of a whole file once it is read: 8 bytes for each id in it, not the ids."""
+
     aliases: dict[str, str] = field(default_factory=dict)
+    change_sets: int = 0
+    fingerprint: str = ""
+    ids: array[int] = field(default_factory=lambda: array("Q"))
+    named: array[int] = field(default_factory=lambda: array("Q"))
+    origins: array[int] = field(default_factory=lambda: array("Q"))
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines behind the header. Raises `InvalidInput` naming the first line that is broken."""
-    number = 0
+def is_export(source: Source) -> bool:
+    """Whether it is one file whose first line is an export's header."""
+    if source.is_archive or source.is_folder or len(source.names) != 1:
+        return False
+    first = source.head(source.names[0]).lstrip(b"\xef\xbb\xbf").lstrip()
+    return b'"engram-export/' in first.split(b"\n", 1)[0]
+
+
+def read_lines(source: Source, digest: hashlib.blake2b | None = None) -> Iterator[Line]:
+    """The lines behind the header, all added to `digest`. Raises `InvalidInput` naming the broken line."""
+    name = source.names[0]
+    header, ended, number = "", False, 0
+    for number, text in source.lines(name):
+        if digest is not None:
+            digest.update(text.encode("utf-8", "surrogatepass"))
+        if not text.strip():
+            continue
+        place = f"{source.place(name)}:{number}"
+        line = _json(text, place)
+        if ended:
+            raise InvalidInput(f"{place}: stands behind the end of the export; import the files one by one")
+        if header and line["type"] == "end":
+            ended = True
+        elif header:
+            yield _parsed(line, place, numbered=header == FORMAT)
+        elif line["type"] != "header" or line.get("format") not in (FORMAT, _OLDER):
+            raise InvalidInput(f"{source.place(name)}: the first line is not an {FORMAT} header")
+        else:
+            header = line["format"]
+    if not header:
+        raise InvalidInput(f"{source.place(name)}: the file is empty; export again")
+    if header == FORMAT and not ended:
+        raise InvalidInput(
+            f"{source.place(name)}:{number}: the file is cut off, its last line is missing; "
+            "copy it again, or export again"
+        )
+
+
+def _json(text: str, place: str) -> dict[str, Any]:
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                line = json.loads(text)
-                if not isinstance(line, dict) or "type" not in line:
-                    raise InvalidInput(f"{path}:{number}: not a line of an engram export")
-                if number > 1 and line["type"] == "change_set":
-                    continue  # which versions came together there; numbers are each store's own
-                if number > 1:
-                    yield _parsed(line, f"{path}:{number}")
-                elif line["type"] != "header" or line.get("format") != FORMAT:
-                    raise InvalidInput(f"{path}: the first line is not an {FORMAT} header")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: cannot be read ({error})") from error
+        line = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidInput(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
+        raise InvalidInput(f"{place}: not JSON ({error.msg} at column {error.colno})") from error
     except RecursionError as error:
-        raise InvalidInput(f"{path}:{number}: nested too deep") from error
+        raise InvalidInput(f"{place}: nested too deep") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise InvalidInput(f"{place}: not JSON ({error})") from error
+    if not isinstance(line, dict) or not isinstance(line.get("type"), str):
+        raise InvalidInput(f"{place}: not a line of an engram export")
+    return line
 
 
-def prove(core: Core, path: Path, within: Scope | None) -> dict[str, str]:
+def prove(core: Core, source: Source, within: Scope | None, progress: Progress | None = None) -> Proof:
     """Check the whole file, and what of it is there under another id: aliases by the file's ids.
 
-    Raises `InvalidInput` for a broken line or a source that is nowhere, `Forbidden` for a line outside
-    `within`, `Conflict` where a caller's id is taken by other content.
+    Raises `InvalidInput` for a broken line, an id that comes twice, or a source that is nowhere,
+    `Forbidden` for a line outside `within`, `Conflict` where a caller's id is taken by other content.
     """
-    proof = _Proof()
+    proof = Proof()
     filled = bool(core.store.scopes())
-    for line in read_lines(path):
-        if within is not None and not within.covers(line.scope):
+    waiting: list[Line] = []
+    last = 0, ""
+    digest = hashlib.blake2b(digest_size=16)
+    for number, line in enumerate(read_lines(source, digest)):
+        if progress is not None and number % _PAGE == 0:
+            progress(source.bytes_read, source.total_bytes)
+        if within is not None and line.scope is not None and not within.covers(line.scope):
             raise Forbidden(f"{line.place}: this memory is bound to {within}; the line belongs elsewhere")
-        proof.named.update((id, line.place) for id in line.named if id not in proof.named)
+        last = max(last, (line.last_change, line.place))
+        proof.change_sets += line.change_set is not None
+        proof.named.extend(map(_hash, line.named))
         if line.versions:
-            proof.ids.add(line.versions[0].id)
-            if filled:
-                _resolve(core, line, proof.aliases)
-    missing = sorted(proof.named.keys() - proof.ids)
-    for page in (tuple(missing[first : first + _PAGE]) for first in range(0, len(missing), _PAGE)):
-        there = {record.id for record in core.store.select(Select(ids=page, closed=True))}
-        for id in page:
-            if id not in there:
-                raise InvalidInput(
-                    f"{proof.named[id]}: stands on record {id}, which is neither in the file nor in "
-                    "the store; export that record too, or import it first"
-                )
-    return proof.aliases
+            first = line.versions[0]
+            proof.ids.append(_hash(first.id))
+            if first.origin is not None:
+                proof.origins.append(_hash(repr((first.scope, first.origin))))
+            if filled and first.origin is not None:
+                waiting.append(line)
+        if len(waiting) >= _PAGE:
+            _resolve(core, waiting, proof.aliases)
+            waiting.clear()
+    _resolve(core, waiting, proof.aliases)
+    if last[0] > proof.change_sets:
+        raise InvalidInput(f"{last[1]}: change set {last[0]} has no line of its own; export again")
+    proof.fingerprint = digest.hexdigest()
+    _no_repeats(source, proof)
+    _no_gaps(core, source, proof)
+    return proof
 
 
-def _resolve(core: Core, line: Line, aliases: dict[str, str]) -> None:
-    """Note where the record's own id (`origin`) is in the store already."""
-    record = line.versions[0]
-    if record.origin is None:
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _resolve(core: Core, lines: Sequence[Line], aliases: dict[str, str]) -> None:
+    """Note where records' own ids (`origin`) are in the store already."""
+    records = [line.versions[0] for line in lines]
+    keys = tuple((record.scope, record.origin) for record in records if record.origin is not None)
+    found = core.store.select(Select(origins=keys, history=True)) if keys else []
+    held = {(record.scope, record.origin): record for record in found if record.version == 1}
+    for line, record in zip(lines, records, strict=True):
+        there = held.get((record.scope, record.origin))
+        if there is None or there.id == record.id:
+            continue
+        if not there.same_content(record):
+            raise Conflict(
+                f"{line.place}: id {record.origin!r} is taken in this scope: record {there.id} holds "
+                "other content under it; forget one of the two"
+            )
+        aliases[record.id] = there.id
+
+
+def _no_repeats(source: Source, proof: Proof) -> None:
+    """Refuse an id, or a caller's id in its scope, that two records of the file have."""
+    import numpy as np
+
+    for hashes, what in ((proof.ids, "id"), (proof.origins, "caller's id")):
+        values, counts = np.unique(np.frombuffer(hashes, np.uint64), return_counts=True)
+        twice = set(values[counts > 1].tolist())
+        if not twice:
+            continue
+        seen: set[str] = set()
+        for line in read_lines(source):
+            if not line.versions:
+                continue
+            first = line.versions[0]
+            key = first.id if hashes is proof.ids else repr((first.scope, first.origin))
+            if _hash(key) in twice and key in seen:
+                name = first.id if hashes is proof.ids else first.origin
+                raise InvalidInput(f"{line.place}: {what} {name!r} is a record's before it; leave one out")
+            if _hash(key) in twice:
+                seen.add(key)
+
+
+def _no_gaps(core: Core, source: Source, proof: Proof) -> None:
+    """Refuse what stands on a record that is neither in the file nor in the store."""
+    import numpy as np
+
+    ids, named = (np.frombuffer(hashes, np.uint64) for hashes in (proof.ids, proof.named))
+    missing = set(np.setdiff1d(named, ids).tolist())
+    if not missing:
         return
-    for there in core.store.select(Select(origins=((record.scope, record.origin),), history=True)):
-        if there.scope == record.scope and there.version == 1 and there.id != record.id:
-            if not there.same_content(record):
-                raise Conflict(
-                    f"{line.place}: id {record.origin!r} is taken in this scope: record {there.id} holds "
-                    "other content under it; forget one of the two"
-                )
-            aliases[record.id] = there.id
+    waiting: dict[str, str] = {}
+    for line in read_lines(source):
+        waiting.update({id: line.place for id in line.named if _hash(id) in missing and id not in waiting})
+        if len(waiting) >= _PAGE:
+            _must_be_there(core, waiting)
+            missing.difference_update(map(_hash, waiting))
+            waiting.clear()
+    _must_be_there(core, waiting)
 
 
-def _parsed(line: dict[str, Any], place: str) -> Line:
+def _must_be_there(core: Core, named: Mapping[str, str]) -> None:
+    there = {record.id for record in core.store.select(Select(ids=tuple(named), closed=True))}
+    for id, place in named.items():
+        if id not in there:
+            raise InvalidInput(
+                f"{place}: stands on record {id}, which is neither in the file nor in "
+                "the store; export that record too, or import it first"
+            )
+
+
+def _parsed(line: dict[str, Any], place: str, *, numbered: bool) -> Line:
     kind = line.pop("type")
     try:
-        if kind == "record":
-            older = line.pop("versions", [])
-            return Line(place, versions=tuple(_record(fields) for fields in [*older, line]))
-        if kind == "edge":
-            return Line(place, edge=_edge(line))
+        if kind == "change_set":
+            return Line(place, change_set=0)
         if kind == "state":
             return Line(place, state=_state(line))
+        if kind not in ("record", "edge"):
+            raise InvalidInput(f"unknown type {kind!r}; it may be record, edge, state or change_set")
+        fields = [*line.pop("versions", []), line]
+        changes = _changes(line.pop("changes"), len(fields)) if numbered else [(0, None)] * len(fields)
+        if kind == "edge":
+            return Line(place, edge=replace(_edge(line), opened=changes[0][0], closed=changes[0][1]))
+        versions = tuple(
+            replace(_record(version), version=number, opened=opened, closed=closed)
+            for number, (version, (opened, closed)) in enumerate(zip(fields, changes, strict=True), 1)
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(f"{place}: a broken {kind} line: {error}") from error
-    raise InvalidInput(f"{place}: unknown type {kind!r}; it may be record, edge, state or change_set")
+    return Line(place, versions=_in_a_row(versions, place))
+
+
+def _changes(value: object, count: int) -> list[tuple[int, int | None]]:
+    """The ranks of the change sets that opened and closed each version."""
+    if not isinstance(value, list) or len(value) != count:
+        raise InvalidInput(f"changes: expected {count} pairs of numbers")
+    pairs: list[tuple[int, int | None]] = []
+    for pair in value:
+        opened, closed = pair
+        for number in (opened, 0 if closed is None else closed):
+            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 40:
+                raise InvalidInput(f"changes: {number!r:.40} is no number of a change set")
+        pairs.append((opened, closed))
+    return pairs
+
+
+def _in_a_row(versions: tuple[Record, ...], place: str) -> tuple[Record, ...]:
+    """Versions of one record; raises `InvalidInput` where they cannot be."""
+    first = versions[0]
+    for version in versions:
+        if (version.id, version.scope, version.origin) != (first.id, first.scope, first.origin):
+            raise InvalidInput(f"{place}: a broken record line: versions of different records")
+    return versions
 
 
 def _record(fields: Mapping[str, Any]) -> Record:
@@ -168,6 +316,7 @@ def _record(fields: Mapping[str, Any]) -> Record:
         record,
         metadata=_mapping(record.metadata, "metadata"),
         payload=json_value(record.payload, "payload"),
+        arrival=0,
     )
 
 

@@ -16,7 +16,7 @@ from engram.kernel.errors import InvalidInput
 from engram.kernel.record import KINDS, ROLES, TEXT_MARK, Interval, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["MAX_TEXT", "Draft", "check_text", "drafts", "id_text", "json_value", "whole_number"]
+__all__ = ["MAX_TEXT", "Draft", "check_text", "draft", "drafts", "id_text", "json_value", "whole_number"]
 
 MAX_TEXT = 10 * 1024 * 1024
 _MAX_DEPTH = 100
@@ -76,6 +76,13 @@ def drafts(
     if not messages:
         raise InvalidInput("messages: the list is empty; give at least one message")
     return [_draft(message, call, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def draft(message: Mapping[str, Any], scope: Scope, now: datetime, kind: str = "episode") -> Draft:
+    """The record of one message, its id still empty. Raises `InvalidInput` naming the field."""
+    if kind not in KINDS:
+        raise InvalidInput(f"kind: {kind!r} is not one of {', '.join(KINDS)}")
+    return _draft(message, _Call(scope, now, kind, {}, None, ()), "message")
 
 
 def check_text(text: object, place: str) -> str:

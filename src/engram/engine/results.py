@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from engram.kernel.show import ROWS, Card, Shown, card, cut, listed
 
 __all__ = ["Event", "Imported", "Item", "Left", "Page", "Problem", "Receipt", "Report"]
 
+OTHER = "other reasons"
+_NUMBER = re.compile(r"\d[\d,.]*")
 Event = Literal["stored", "duplicate", "merged", "superseded", "failed", "pending", "erased"]
 
 
@@ -176,6 +179,11 @@ class Left:
     place: str
     reason: str
     failed: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The reason without its numbers and its advice: alike for what is alike."""
+        return _NUMBER.sub("N", self.reason.partition(";")[0])
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""

@@ -34,11 +34,15 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something in a file that is no message, or cannot be taken: where it stands, and why."""
+    """Something in a file that is no message, or cannot be taken: where it stands, and why.
+
+    `lost` says that it is a message whose words are missing from the memory now.
+    """
 
     place: str
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    lost: bool = False
 
 
 class Format(Protocol):

@@ -1,0 +1,178 @@
+"""Commands that move memory in and out: `import` and `export`."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engram.cli.options import Agent, Json, Run, Tenant, Url, User, moment_of, opened, scope
+from engram.cli.output import counting, cut, emit, one_line, output
+
+if TYPE_CHECKING:
+    from engram.engine.results import Imported, Left
+
+__all__ = ["export", "import_"]
+
+_REASONS, _PLACES = 10, 3
+
+
+def _formats() -> list[str]:
+    from engram.formats import format_names
+
+    return ["engram", *format_names()]
+
+
+def import_(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Files, folders or zip archives, as they came.")
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="What wrote it, such as chatgpt. Default: found out.",
+            autocompletion=_formats,
+        ),
+    ] = None,
+    no_infer: Annotated[
+        bool, typer.Option("--no-infer", metavar="", help="Keep the words only; derive nothing from them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", metavar="", help="Only tell what would be stored.")
+    ] = False,
+    skipped: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Write what is left out here, one JSON a line."),
+    ] = None,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    tenant: Tenant = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Take over an export of engram, or what other programs have kept.
+
+    Among them data exports of ChatGPT and Claude, message lists as OpenAI's
+    interface has them, WhatsApp, Slack, transcripts, Markdown, mem0, Zep and
+    Letta. A scope that is named goes before what the file says; an export of
+    engram keeps its own. What is there already is passed over, so an import
+    that was stopped is simply made again. The exit code is 1 where messages
+    could not be stored; what holds no message (pictures, notices) is only
+    counted.
+    """
+    ok = True
+    with opened(context, url) as memory, _written(skipped) as on_skip:
+        for path in paths:
+            with counting(f"importing {path.name}") as progress:
+                imported = memory.import_(
+                    path,
+                    format=format,
+                    infer=not no_infer,
+                    dry_run=dry_run,
+                    progress=progress,
+                    on_skip=on_skip,
+                    **scope(user, agent, run, tenant),
+                )
+            ok = ok and imported.ok
+            if json:
+                emit({"path": str(path), **imported.to_dict()})
+            else:
+                _tell(path, imported)
+    if not ok:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[Callable[[Left], None] | None]:
+    """What takes each thing that is left out, where it is to be written down."""
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        yield lambda left: print(json_module.dumps(left.to_dict(), ensure_ascii=False), file=file)
+
+
+def _tell(path: Path, imported: Imported) -> None:
+    """The report for people."""
+    console = output()
+    verb = "would be stored" if imported.dry_run else "stored"
+    counts = [f"{imported.stored:,} {verb}"]
+    counts += [f"{imported.duplicate:,} there already"] if imported.duplicate else []
+    counts += [f"{imported.skipped:,} left out"] if imported.skipped else []
+    counts += [f"{imported.failed:,} of them could not be stored"] if imported.failed else []
+    console.print(f"{one_line(str(path))} ({imported.format}): {', '.join(counts)}", markup=False)
+    for reason, count in list(imported.reasons.items())[:_REASONS]:
+        console.print(f"  {count:>7,}  {cut(reason, 100)}", markup=False, soft_wrap=True)
+        places = [left.place for left in imported.examples if left.kind == reason][:_PLACES]
+        for place in places:
+            console.print(f"           {one_line(place)}", style="dim", markup=False, soft_wrap=True)
+    if len(imported.reasons) > _REASONS:
+        console.print(
+            f"  and {len(imported.reasons) - _REASONS:,} more reasons: --skipped FILE keeps them all"
+        )
+    for note in imported.notes:
+        console.print(f"  {note}", markup=False, soft_wrap=True)
+
+
+def export(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write; a folder for markdown.")],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="jsonl or markdown. Default: jsonl, markdown with --topic.",
+            autocompletion=lambda: ["jsonl", "markdown"],
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="What was said then or later: a day, a month.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="What was said before then.")] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option("--topic", metavar="TEXT", help="A page of what is known about it; may be repeated."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar="", help="Write pages into a folder that is not empty.")
+    ] = False,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    tenant: Tenant = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Write everything, a scope or a stretch of time.
+
+    JSON Lines, one file, is what `engram import` reads: nothing is lost, and
+    the same memory gives the same bytes; a name that ends in .gz compresses
+    it. Markdown is a folder for people, one page a session, document or topic.
+    """
+    kind = format or ("markdown" if topic else "jsonl")
+    if kind == "jsonl" and path.is_dir():
+        raise typer.BadParameter(f"{path} is a directory; name a file in it, or give --format markdown")
+    with opened(context, url) as memory, counting(f"exporting to {path.name}") as progress:
+        count = memory.export(
+            path,
+            format=kind,
+            since=moment_of(since, "--since"),
+            until=moment_of(until, "--until"),
+            topics=topic or (),
+            overwrite=overwrite,
+            progress=progress,
+            **scope(user, agent, run, tenant),
+        )
+    if json:
+        emit({"path": str(path), "format": kind, "records": count})
+    else:
+        print(f"{one_line(str(path))}: {count:,} records")
