@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from engram.engine.ingest import check_text
+from engram.formats.conversation import ENDINGS, document_of, id_of, text_of, turn_of
+from engram.formats.source import Source
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
 
 __all__ = ["Conversation", "DataSet", "Question", "Session", "data_sets", "read_conversation"]
-
-_ENDINGS = (".json", ".json.gz")
-_ROLES = ("user", "assistant")
-_LONGEST = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ def _groups(path: Path) -> Iterator[tuple[str, list[Path]]]:
         return
     if not path.exists():
         raise InvalidInput(f"{path}: there is no such file or folder")
-    files = sorted(file for file in path.rglob("*") if file.name.endswith(_ENDINGS) and file.is_file())
+    files = sorted(file for file in path.rglob("*") if file.name.endswith(ENDINGS) and file.is_file())
     for folder, group in groupby(
         sorted(files, key=lambda file: (file.parent, file)), key=lambda file: file.parent
     ):
@@ -111,7 +106,7 @@ def read_conversation(path: Path) -> Conversation:
     times = [message["time"] for session in sessions for message in session.messages if "time" in message]
     questions = _list(content, "questions", path) if content.get("questions") is not None else []
     return Conversation(
-        name=_id(content.get("name") or _stem(path), f"{path}: name"),
+        name=id_of(content.get("name") or _stem(path), f"{path}: name"),
         sessions=tuple(sessions),
         questions=tuple(
             _question(item, f"{path}: questions[{place}]") for place, item in enumerate(questions)
@@ -121,15 +116,8 @@ def read_conversation(path: Path) -> Conversation:
 
 
 def _json(path: Path) -> Any:
-    try:
-        content = path.read_bytes()
-        return json.loads(gzip.decompress(content) if path.name.endswith(".gz") else content)
-    except json.JSONDecodeError as error:
-        raise InvalidInput(
-            f"{path}: not JSON ({error.msg} at line {error.lineno} column {error.colno})"
-        ) from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: cannot be read ({error})") from error
+    with Source(path) as source:
+        return next(value for _, value in source.items(source.names[0], ""))
 
 
 def _stem(path: Path) -> str:
@@ -149,14 +137,8 @@ def _sessions(turns: list[Any], path: Path) -> list[Session]:
     messages: list[tuple[str | None, dict[str, Any]]] = []
     for number, turn in enumerate(turns):
         place = f"{path}: turns[{number}]"
-        message = _message(turn, place, seen, number)
-        speaker = _id(turn["speaker"], f"{place}.speaker") if turn.get("speaker") is not None else "user"
-        if speaker.lower() in _ROLES:
-            message["role"] = speaker.lower()
-        else:
-            message["name"] = speaker
-        session = turn.get("session")
-        messages.append((None if session is None else _id(session, f"{place}.session"), message))
+        messages.append(turn_of(turn, place))
+        _once(messages[-1][1], place, seen, number)
     return [
         Session(run_id, tuple(message for _, message in group))
         for run_id, group in groupby(messages, key=lambda pair: pair[0])
@@ -168,26 +150,16 @@ def _documents(documents: list[Any], path: Path) -> list[Session]:
     sessions: list[Session] = []
     for number, document in enumerate(documents):
         place = f"{path}: documents[{number}]"
-        message = _message(document, place, seen, number)
-        if document.get("title") is not None:
-            message["title"] = _text(document, "title", place)
-        message |= {key: document[key] for key in ("entities", "triples") if document.get(key) is not None}
-        sessions.append(Session(message["id"], (message,)))
+        run_id, message = document_of(document, place)
+        _once(message, place, seen, number)
+        sessions.append(Session(run_id, (message,)))
     return sessions
 
 
-def _message(turn: Any, place: str, seen: dict[str, int], number: int) -> dict[str, Any]:
-    """What turns and documents share: a user's message with its id, text and time."""
-    if not isinstance(turn, dict):
-        raise InvalidInput(f"{place}: expected an object, got {type(turn).__name__}")
-    id = _id(turn.get("id"), f"{place}.id")
+def _once(message: Mapping[str, Any], place: str, seen: dict[str, int], number: int) -> None:
+    id = message["id"]
     if seen.setdefault(id, number) != number:
         raise InvalidInput(f"{place}.id: {id!r} is the id of number {seen[id]} already; give each its own")
-    message: dict[str, Any] = {"role": "user", "content": _text(turn, "text", place), "id": id}
-    if turn.get("time") is not None:
-        parse_time(turn["time"], f"{place}.time")
-        message["time"] = turn["time"]
-    return message
 
 
 def _question(item: Any, place: str) -> Question:
@@ -197,24 +169,8 @@ def _question(item: Any, place: str) -> Question:
     if not isinstance(evidence, list):
         raise InvalidInput(f"{place}.evidence: expected a list of ids, got {type(evidence).__name__}")
     return Question(
-        text=_text(item, "question", place),
-        evidence=frozenset(_id(id, f"{place}.evidence[{number}]") for number, id in enumerate(evidence)),
+        text=text_of(item, "question", place),
+        evidence=frozenset(id_of(id, f"{place}.evidence[{number}]") for number, id in enumerate(evidence)),
         category=str(item.get("category", "")),
         answer=str(item.get("answer", "")),
     )
-
-
-def _id(value: Any, place: str) -> str:
-    """An id or a name as text; raises `InvalidInput` for what no scope or message can be called."""
-    text = "" if isinstance(value, bool) or not isinstance(value, str | int) else str(value)
-    if not text.strip() or len(text) > _LONGEST or not text.isprintable():
-        raise InvalidInput(
-            f"{place}: expected a number, or 1 to {_LONGEST} printable characters, got {value!r:.40}"
-        )
-    return text
-
-
-def _text(content: Mapping[str, Any], key: str, place: str) -> str:
-    if key not in content:
-        raise InvalidInput(f"{place}.{key} is missing")
-    return check_text(content[key], f"{place}.{key}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -15,15 +14,14 @@ from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
 from engram.kernel.record import KINDS, ROLES, TEXT_MARK, Interval, Record
 from engram.kernel.scope import Scope
+from engram.kernel.text import MAX_TEXT, check_text
 
 __all__ = ["MAX_TEXT", "Draft", "check_text", "draft", "drafts", "id_text", "json_value", "whole_number"]
 
-MAX_TEXT = 10 * 1024 * 1024
 _MAX_DEPTH = 100
 _MAX_BITS = 1024
 _KNOWN_KEYS = ("role", "content", "name", "time", "id", "metadata", "entities", "triples", "title")
 _CALL_KEYS = ("tool_calls", "tool_call_id", "function_call", "refusal", "audio")
-_REFUSED = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +81,6 @@ def draft(message: Mapping[str, Any], scope: Scope, now: datetime, kind: str = "
     if kind not in KINDS:
         raise InvalidInput(f"kind: {kind!r} is not one of {', '.join(KINDS)}")
     return _draft(message, _Call(scope, now, kind, {}, None, ()), "message")
-
-
-def check_text(text: object, place: str) -> str:
-    """The text itself; raises `InvalidInput` where it holds NUL or a lone surrogate, or is over 10 MB."""
-    if not isinstance(text, str):
-        raise InvalidInput(f"{place}: expected text, got {type(text).__name__}")
-    if "\0" in text or not (text.isascii() or _encodes(text)):
-        bad = _REFUSED.search(text)
-        place_of = bad.start() if bad else 0
-        name = (
-            "a NUL character" if text[place_of] == "\0" else f"a lone surrogate (U+{ord(text[place_of]):04X})"
-        )
-        raise InvalidInput(f"{place}: {name} at position {place_of}; remove or replace it")
-    if len(text) > MAX_TEXT // 4 and len(text.encode()) > MAX_TEXT:
-        raise InvalidInput(f"{place}: the text is over 10 MB; split it into several messages")
-    return text
-
-
-def _encodes(text: str) -> bool:
-    """Whether the text has a UTF-8 form, which lone surrogates have not. Faster than looking for them."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def whole_number(value: object, place: str, low: int, high: int) -> int:

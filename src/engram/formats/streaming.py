@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final, Never
 
 from engram.kernel.errors import InvalidInput
 
-__all__ = ["Unreadable", "json_items", "json_text", "text_lines", "text_pieces"]
+__all__ = ["JsonText", "Unreadable", "json_items", "json_text", "text_lines", "text_pieces"]
 
 _PIECE: Final = 1 << 18
 _SLACK: Final = 16
@@ -21,6 +21,7 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_NESTS: Final = frozenset({dict, list})
 _BLANK: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -93,7 +94,7 @@ def json_items(
     All of the text is checked, and memory is taken for one value at a time. Raises `InvalidInput` naming
     line and column for what is not JSON, is nested deeper than `deepest`, or longer than `longest`.
     """
-    text = _Text(pieces, place, longest, deepest)
+    text = JsonText(pieces, place, longest, deepest)
     yield from text.walk(list(path))
     if text.peek():
         text.fail("more follows after its end")
@@ -104,14 +105,25 @@ def json_text(text: str, place: str, *, deepest: int) -> Any:
     try:
         value = _decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise InvalidInput(f"{place}: not JSON ({error.msg} at column {error.colno})") from error
+        raise InvalidInput(f"{place}: not JSON ({_fault(error)}, column {error.colno})") from error
     except ValueError as error:
-        raise InvalidInput(f"{place}: not JSON ({error})") from error
+        raise InvalidInput(f"{place}: not JSON ({_fault(error)})") from error
     except RecursionError as error:
         raise InvalidInput(f"{place}: nested deeper than {deepest} levels") from error
     if _deeper(value, deepest):
         raise InvalidInput(f"{place}: nested deeper than {deepest} levels")
     return value
+
+
+def _fault(error: ValueError) -> str:
+    """What is wrong, in our words where the decoder's leave room for doubt."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "a number has too many digits" if str(error).startswith("Exceeds") else str(error)
+    if error.msg.startswith("Unterminated"):
+        return "a string has no end"
+    if error.pos >= len(error.doc):
+        return "it ends too early"
+    return error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
 
 
 def _no_constant(name: str) -> Never:
@@ -129,19 +141,15 @@ _decoder: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_fin
 
 def _deeper(value: Any, levels: int) -> bool:
     """Whether a value is nested deeper than so many levels, found without recursion."""
-    level = [value] if isinstance(value, (dict, list)) else []
+    level = [value] if type(value) in _NESTS else []
     while level and levels:
         levels -= 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
+        parts = [part for outer in level for part in (outer.values() if type(outer) is dict else outer)]
+        level = [part for part in parts if type(part) in _NESTS]
     return bool(level)
 
 
-class _Text:
+class JsonText:
     """A JSON text that is read from left to right; `buffer` holds the part that is being read."""
 
     def __init__(self, pieces: Iterator[str], place: str, longest: int, deepest: int) -> None:
@@ -208,7 +216,7 @@ class _Text:
         mark = self.peek()
         if not mark or mark not in marks:
             wanted = " or ".join(marks)
-            self.fail(f"{wanted} is missing" if mark else f"it ends where {wanted} is missing")
+            self.fail(f"{wanted} is missing" if mark else "it ends too early")
         self.at += 1
         return mark
 
@@ -225,7 +233,7 @@ class _Text:
     def value(self) -> Any:
         """The value that starts here."""
         if not self.peek():
-            self.fail("it ends where a value is missing")
+            self.fail("it ends too early")
         while True:
             try:
                 value, end = _decoder.raw_decode(self.buffer, self.at)
@@ -233,9 +241,9 @@ class _Text:
                 cut = error.msg.startswith("Unterminated") or error.pos >= len(self.buffer) - _SLACK
                 if cut and self.more(len(self.buffer) - self.at):
                     continue
-                self.fail(error.msg, error.pos, error)
+                self.fail(_fault(error), error.pos, error)
             except ValueError as error:
-                self.fail(str(error), cause=error)
+                self.fail(_fault(error), cause=error)
             except RecursionError as error:
                 self.fail(f"nested deeper than {self.deepest} levels", cause=error)
             if len(self.buffer) - end <= 2 and self.more(len(self.buffer) - self.at):
