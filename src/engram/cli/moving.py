@@ -24,7 +24,7 @@ _REASONS, _PLACES = 10, 3
 def _formats() -> list[str]:
     from engram.formats import format_names
 
-    return ["engram", *format_names()]
+    return format_names()
 
 
 def import_(

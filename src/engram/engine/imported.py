@@ -21,7 +21,7 @@ from engram.kernel.scope import Scope
 if TYPE_CHECKING:
     from engram.formats.source import Source
 
-__all__ = ["FORMAT", "Line", "Proof", "is_export", "prove", "read_lines"]
+__all__ = ["FORMAT", "Line", "Proof", "prove", "read_lines"]
 
 FORMAT = "engram-export/2"
 _OLDER = "engram-export/1"  # without numbers of change sets and without an end
@@ -87,14 +87,6 @@ class Proof:
     ids: array[int] = field(default_factory=lambda: array("Q"))
     named: array[int] = field(default_factory=lambda: array("Q"))
     origins: array[int] = field(default_factory=lambda: array("Q"))
-
-
-def is_export(source: Source) -> bool:
-    """Whether it is one file whose first line is an export's header."""
-    if source.is_archive or source.is_folder or len(source.names) != 1:
-        return False
-    first = source.head(source.names[0]).lstrip(b"\xef\xbb\xbf").lstrip()
-    return b'"engram-export/' in first.split(b"\n", 1)[0]
 
 
 def read_lines(source: Source, digest: hashlib.blake2b | None = None) -> Iterator[Line]:

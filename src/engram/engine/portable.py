@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engram.engine.core import Core
 from engram.engine.progress import Progress
@@ -12,6 +13,9 @@ from engram.engine.results import Imported, Left
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
 from engram.kernel.scope import Scope
+
+if TYPE_CHECKING:
+    from engram.formats import Source
 
 __all__ = ["FORMATS", "Arrival", "Departure", "export", "import_"]
 
@@ -51,19 +55,16 @@ def import_(core: Core, arrival: Arrival) -> Imported:
 
     Raises `InvalidInput` where nothing can read it, or it is broken; see `take_in` and `restore`.
     """
-    from engram.engine.imported import is_export
     from engram.engine.intake import ImportRequest, take_in
-    from engram.formats.source import Source
+    from engram.engine.restore import restore
+    from engram.formats import Source, detect, load_format
 
     request = ImportRequest(arrival.ids, arrival.infer, arrival.dry_run, arrival.progress, arrival.on_skip)
     with Source(arrival.path) as source:
-        if arrival.format == OWN or (arrival.format is None and is_export(source)):
-            from engram.engine.restore import restore
-
-            return restore(core, source, request)
-        from engram.formats import detect, load_format
-
+        _not_empty(source)
         reader = load_format(arrival.format) if arrival.format is not None else detect(source)
+        if reader.name == OWN:
+            return restore(core, source, request)
         return take_in(core, reader.name, reader.read(source), source, request)
 
 
@@ -97,3 +98,10 @@ def export(core: Core, departure: Departure) -> int:
     from engram.engine.pages import write_pages
 
     return write_pages(core, request)
+
+
+def _not_empty(source: Source) -> None:
+    if not source.names:
+        raise InvalidInput(f"{source.path}: it is empty; there is nothing to import")
+    if len(source.names) == 1 and not source.head(source.names[0]).strip():
+        raise InvalidInput(f"{source.place(source.names[0])}: the file is empty; there is nothing to import")
