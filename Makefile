@@ -4,7 +4,7 @@ BIN := .venv/bin
 export OPENBLAS_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help demo test lint format bench train-fusion lock clean
+.PHONY: help demo test lint docs format bench train-fusion lock clean
 
 help:  ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ lint: .venv/.dev  ## Check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
+docs: .venv/.dev  ## Build the documentation's site in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 format: .venv/.dev  ## Let ruff lay out the code and mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -57,5 +60,5 @@ lock: .venv/.dev  ## Resolve the dependencies anew
 	$(LOCK) pyproject.toml --group dev --constraint requirements.lock -o requirements-dev.lock
 
 clean:  ## Remove what make made
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -313,6 +313,7 @@ Op = (
     | Switch
     | Rebuild
 )
+"""Anything that a store can be told to do."""
 
 
 @dataclass(frozen=True, slots=True)

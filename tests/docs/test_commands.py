@@ -1,0 +1,76 @@
+"""Every command and option is documented, with an example that is understood."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docs_site import commands, examples, on_page_markdown, reference
+
+from pages import check_parses
+
+COMMANDS = list(commands())
+LEAVES = [(name, command) for name, command in COMMANDS if not hasattr(command, "commands")]
+NO_JSON = {
+    "engram completion": "prints a program for the shell",
+    "engram demo": "is there to be looked at",
+}
+NAMES = [name for name, _ in LEAVES]
+
+
+def section(name: str) -> str:
+    """What the generated page says about one command."""
+    found = re.search(rf"^### {name}\n(.*?)(?=^##)", reference() + "\n##", re.MULTILINE | re.DOTALL)
+    assert found, f"{name} has no section"
+    return found[1]
+
+
+def test_there_are_all_the_commands_that_help_names() -> None:
+    helped = subprocess.run(
+        [Path(sys.executable).with_name("engram"), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    top = {name.split()[1] for name in NAMES}
+    assert len(top) > 15
+    assert [name for name in top if not re.search(rf"^\W*{name}\s", helped, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize(("name", "command"), LEAVES, ids=NAMES)
+def test_a_command_is_documented(
+    name: str, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = section(name)
+    assert (command.help or "").strip().endswith((".", ")")), f"{name} needs help that is a sentence"
+    assert f"{name} " in told.splitlines()[2]
+    for parameter in command.params:
+        names = [] if getattr(parameter, "hidden", False) else [*parameter.opts, *parameter.secondary_opts]
+        shown = (
+            names if parameter.param_type_name == "option" else [parameter.metavar or parameter.name.upper()]
+        )
+        assert [option for option in shown if option not in told] == []
+        assert parameter.help, f"{name}: {names} says nothing about itself"
+    monkeypatch.chdir(tmp_path)
+    found = examples(command)
+    assert found, f"{name} needs an example: Example: [bold]{name} …[/bold] in its epilog"
+    for line in found:
+        assert line.startswith(name)
+        check_parses(line)
+
+
+@pytest.mark.parametrize(("name", "command"), LEAVES, ids=NAMES)
+def test_a_command_speaks_json(name: str, command: Any) -> None:
+    assert (name in NO_JSON) != any("--json" in parameter.opts for parameter in command.params)
+
+
+def test_exit_codes_are_told() -> None:
+    assert re.search(r"Exit codes: 0 .*1 .*2 ", reference())
+
+
+def test_links_that_leave_the_pages_are_text() -> None:
+    class Page:
+        class file:  # noqa: N801 - as mkdocs has it
+            src_uri = "howto/a.md"
+
+    text = "[a](../b.md#c) [CHANGELOG.md](../../CHANGELOG.md) [that](../../src/x.py)"
+    assert on_page_markdown(text, page=Page) == "[a](../b.md#c) CHANGELOG.md that (`src/x.py`)"
