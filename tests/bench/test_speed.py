@@ -1,15 +1,19 @@
 """The speed benchmark: what is held against what, texts that repeat, and a small run from end to end."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from bench.test_plots import Picture
 from engram.bench import texts
 from engram.bench.figures import Figure
 from engram.bench.floors import BareTable, nearest
 from engram.bench.report import speed_table
 from engram.bench.speed import measure
+from engram.cli.app import app
 from engram.kernel.errors import ConfigError, StoreError
 
 
@@ -70,10 +74,12 @@ def test_the_bare_table_keeps_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_a_small_run_gives_every_figure() -> None:
-    steps: list[str] = []
-    figures = list(measure([200], "rrf", steps.append))
-    assert steps == ["a store of 200 records", "starting Python"]
+def test_a_small_run_gives_every_figure_and_draws_them(tmp_path: Path) -> None:
+    picture = tmp_path / "speed.svg"
+    command = ["bench", "speed", "--n", "200", "--policy", "rrf", "--json", "--svg", str(picture)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    figures = [Figure.from_dict(json.loads(line)) for line in done.stdout.splitlines()]
     assert [figure.what.strip() for figure in figures] == [
         "single add",
         "bulk add",
@@ -88,6 +94,7 @@ def test_a_small_run_gives_every_figure() -> None:
     ]
     assert all(figure.measured > 0 for figure in figures[:-1])
     assert speed_table(figures).row_count == len(figures) + 2
+    assert {"single add (ms)", "200", "floor: bare insert + commit"} <= set(Picture(picture).words)
 
 
 def test_an_unknown_policy_is_refused_before_anything_is_measured() -> None:

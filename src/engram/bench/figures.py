@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 __all__ = ["Figure", "Unit"]
 
@@ -66,7 +67,18 @@ class Figure:
             "against": self.against or None,
             "floor": None if self.floor is None else round(self.floor, 4),
             "ratio": None if self.ratio is None else round(self.ratio, 3),
+            "most": self.most,
+            "least": self.least,
             "target": self.goal or None,
             "met": self.met,
         }
         return {key: value for key, value in line.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any]) -> Figure:
+        """The figure that `to_dict` wrote. Raises `KeyError`, `TypeError` or `ValueError` otherwise."""
+        if line["unit"] not in get_args(Unit):
+            raise ValueError(f"unit: {line['unit']!r}")
+        numbers = {key: float(line[key]) for key in ("floor", "most", "least") if key in line}
+        what, against = str(line["what"]), str(line.get("against", ""))
+        return cls(what, int(line["n"]), float(line["measured"]), line["unit"], against, **numbers)

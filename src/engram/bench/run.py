@@ -69,6 +69,25 @@ class Measured:
         }
         return line if self.auroc is None else {**line, "auroc": round(self.auroc, 4)}
 
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any]) -> Measured:
+        """What `to_dict` wrote. Raises `KeyError`, `TypeError`, `ValueError` or `AttributeError` else."""
+        if not line["recall"]:
+            raise ValueError("recall: empty")
+        by_category = {
+            name: (found["questions"], _by_k(found["recall"])) for name, found in line["by_category"].items()
+        }
+        return cls(
+            data=str(line["data"]),
+            policy=str(line["policy"]),
+            questions=int(line["questions"]),
+            recall=_by_k(line["recall"]),
+            by_category=by_category,
+            context_tokens=line["context_tokens"],
+            ms_per_query=line["ms_per_query"],
+            auroc=line.get("auroc"),
+        )
+
 
 def chosen_policies(named: Sequence[str]) -> list[str]:
     """The policies to measure: those named (else the default), then the baselines. Raises `ConfigError`."""
@@ -201,6 +220,10 @@ def _summary(data: str, policy: str, ks: Sequence[int], asked: Sequence[_Asked])
 
 def _mean(asked: Sequence[_Asked], ks: Sequence[int]) -> dict[int, float]:
     return {k: fmean(item.recall[k] for item in asked) for k in ks}
+
+
+def _by_k(recall: Mapping[str, float]) -> dict[int, float]:
+    return {int(k): float(value) for k, value in recall.items()}
 
 
 def _rounded(recall: Mapping[int, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,12 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
+Svg = Annotated[
+    Path | None,
+    typer.Option("--svg", metavar="FILE", help="Draw a picture, .svg or .png (needs engram[plots])."),
+]
+
+
 @bench.command(epilog="Example: [bold]engram bench recall conversations/ --policy rrf --k 5,10[/bold]")
 def recall(
     paths: Paths,
@@ -42,6 +49,7 @@ def recall(
     k: Annotated[
         str, typer.Option("--k", metavar="K,K…", help="Depths at which recall is taken.")
     ] = "5,10,20,50",
+    svg: Svg = None,
     json: Json = False,
 ) -> None:
     """Recall of the evidence turns, next to BM25, dense and their fusion.
@@ -49,12 +57,14 @@ def recall(
     Each conversation goes into a store of its own, one session an add, and
     every question is asked at its last time.
     """
-    from engram.bench import load, report, run
+    from engram.bench import load, plots, report, run
     from engram.cli.output import output, progress
 
+    plots.ready(svg)
     ks, policies = _numbers(k), run.chosen_policies(policy or [])
     data = load.data_sets(paths)
     console = output()
+    found: list[run.Measured] = []
     with progress(sum(len(item.conversations) for item in data) * len(policies), "measuring") as step:
         for item in data:
             measured = []
@@ -64,6 +74,13 @@ def recall(
                     print(report.json_line(measured[-1].to_dict()), flush=True)
             if not json:
                 console.print(report.recall_table(measured), report.category_table(measured), sep="\n")
+            found += measured
+    if svg is not None:
+        from engram.bench.plots_recall import draw_recall
+
+        draw_recall(found, svg)
+        if not json:
+            console.print(f"drawn to {svg}", markup=False, soft_wrap=True)
 
 
 @bench.command(epilog="Example: [bold]engram bench speed --n 1000,10000 --json[/bold]")
@@ -72,6 +89,7 @@ def speed(
         str, typer.Option("--n", metavar="N,N…", help="Sizes of store to measure.")
     ] = "1000,10000,100000",
     policy: PolicyName = None,
+    svg: Svg = None,
     json: Json = False,
 ) -> None:
     """Speed and memory, against floors measured in the same run.
@@ -79,10 +97,11 @@ def speed(
     The floors are a bare SQLite insert-and-commit of the same rows, and a
     numpy dot product with top-k over the same matrix, with one BLAS thread.
     """
-    from engram.bench import report
+    from engram.bench import plots, report
     from engram.bench.speed import measure
     from engram.cli.output import output, status
 
+    plots.ready(svg)
     found = []
     with status() as say:
         for figure in measure(_numbers(n), policy, say):
@@ -91,3 +110,30 @@ def speed(
                 print(report.json_line(figure.to_dict()), flush=True)
     if not json:
         output().print(report.speed_table(found))
+    if svg is not None:
+        from engram.bench.plots_speed import draw_speed
+
+        draw_speed(found, svg)
+        if not json:
+            output().print(f"drawn to {svg}", markup=False, soft_wrap=True)
+
+
+@bench.command(epilog="Example: [bold]engram bench plot results.jsonl --svg recall.svg[/bold]")
+def plot(
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="What --json of the measuring command printed.")
+    ],
+    svg: Annotated[Path, typer.Option("--svg", metavar="FILE", help="The picture, .svg or .png.")],
+    json: Json = False,
+) -> None:
+    """Draw a picture of saved measurements again, without measuring."""
+    from engram.bench import plots
+    from engram.bench.saved import draw_saved
+    from engram.cli.output import emit, output
+
+    plots.ready(svg)
+    count = draw_saved(results, svg)
+    if json:
+        emit({"picture": str(svg), "measurements": count})
+    else:
+        output().print(f"{count:,} measurements drawn to {svg}", markup=False, soft_wrap=True)
