@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from engram.operators.packing import Context as Context
 
 __version__ = "0.1.0"
+    from engram.upkeep import reembed as reembed
 """The version of the package."""
 
 _HOMES = {
@@ -52,6 +53,7 @@ _HOMES = {
     "engram.kernel.policy": ("Policy",),
     "engram.kernel.record": ("Hit", "Record"),
     "engram.kernel.errors": (
+    "engram.upkeep": ("reembed",),
         "BadReply",
         "BudgetExceeded",
         "ConfigError",

@@ -196,7 +196,7 @@ def test_stats_verify_and_repair_agree(call: Call, talk: str) -> None:
     assert "records      3" in call("stats").stdout
     assert call("verify").stdout.splitlines() == ["3 records checked", "all agree"]
     assert lines(call("repair", "--json"))[0]["mended"] == 0
-    assert "3 of 3 records mended" in call("reembed").stdout
+    assert "3 index entries of 3 records written" in call("reembed").stdout
 
 
 def test_verify_names_a_broken_entry_and_repair_mends_it(call: Call, tmp_path: Path) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engram.cli.options import Agent, Json, Opening, Run, Tenant, Url, User, opened, scope
-from engram.cli.output import emit, output, status
+from engram.cli.output import counting, emit, output, printable
 
 if TYPE_CHECKING:
     from engram.engine.results import Report
 
-__all__ = ["reembed", "repair", "stats", "verify"]
+__all__ = ["reembed", "repair", "size", "stats", "verify"]
 
 _SHOWN = 20
 
@@ -23,10 +24,18 @@ def stats(
     agent: Agent = None,
     run: Run = None,
     tenant: Tenant = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw it over time, .svg or .png (needs engram[plots])."),
+    ] = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """How much is remembered, and what made its index entries."""
+    if plot is not None:
+        from engram.cli.pictures import plot_growth
+
+        plot_growth(context, url, scope(user, agent, run, tenant), plot)
     with opened(context, url) as memory:
         found = memory.stats(**scope(user, agent, run, tenant))
     if json:
@@ -34,33 +43,51 @@ def stats(
         return
     console = output()
     for name, value in found.items():
-        shown = (
-            ", ".join(f"{key} {item:,}" for key, item in value.items()) if isinstance(value, dict) else value
+        console.print(f"{name:<12} {_shown(name, value)}", markup=False)
+    if plot is not None:
+        console.print(f"{'picture':<12} {plot}", markup=False, soft_wrap=True)
+
+
+def size(value: int) -> str:
+    """A number of bytes, for people."""
+    amount, unit = float(value), "bytes"
+    for unit in ("bytes", "KB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{value:,} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} {item:,}" if isinstance(item, int) else f"{key} {item}" for key, item in value.items()
         )
-        console.print(
-            f"{name:<12} {shown:,}" if isinstance(shown, int) else f"{name:<12} {shown}", markup=False
-        )
+    if isinstance(value, int) and name.endswith("bytes"):
+        return size(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def verify(context: typer.Context, url: Url = None, json: Json = False) -> None:
-    """Prove every index entry against its record.
+    """Prove everything that is derived against the records.
 
-    Exit code 1 where something is wrong.
+    The database's own check, references, versions, every index entry
+    against its text. Exit code 1 where something is wrong.
     """
-    with opened(context, url) as memory, status() as say:
-        say("verifying")
-        report = memory.verify()
-    _report(report, "checked", as_json=json, advice="run engram repair")
+    with opened(context, url) as memory, counting("verifying") as tell:
+        report = memory.verify(progress=tell)
+    _report(report, f"{report.checked:,} records checked", as_json=json, advice="run engram repair")
 
 
 def repair(context: typer.Context, url: Url = None, json: Json = False) -> None:
-    """Rebuild what verify finds wrong; complete a pending purge."""
-    with opened(context, url) as memory, status() as say:
-        say("repairing")
-        report = memory.repair()
-    _report(
-        report, "mended", as_json=json, advice="restore the file from a backup, or export what can be read"
-    )
+    """Make anew what verify finds wrong; complete a pending purge.
+
+    What cannot be derived from the records stays, and is named: exit code 1.
+    """
+    with opened(context, url) as memory, counting("repairing") as tell:
+        report = memory.repair(progress=tell)
+    said = f"{report.checked:,} records checked, {report.mended:,} faults mended"
+    _report(report, said, as_json=json, advice="restore the file from a backup, or export what can be read")
 
 
 def reembed(
@@ -71,37 +98,28 @@ def reembed(
 ) -> None:
     """Write all index entries anew, with another embedder or version.
 
-    The store keeps to that embedder from then on.
+    The store can be searched and added to meanwhile, with the old embedder;
+    at the end it is switched to the new one at once. A run that is broken
+    off goes on where it stopped when the command is given again.
     """
-    from engram.config import open_core
-    from engram.engine.check import reembed as rewrite
+    from engram.upkeep import reembed as rewrite
 
     opening: Opening = context.obj
-    core = open_core(
-        url or opening.url, policy=opening.policy, embedder=embedder or opening.embedder, mend=True
-    )
-    try:
-        with status() as say:
-            say("embedding")
-            report = rewrite(core)
-    finally:
-        core.close()
-    _report(report, "mended", as_json=json, advice="run engram verify")
+    with counting("writing entries, then proving them") as tell:
+        report = rewrite(url or opening.url, embedder=embedder or opening.embedder, progress=tell)
+    said = f"{report.mended:,} index entries of {report.checked:,} records written"
+    _report(report, said, as_json=json, advice="run engram repair")
 
 
-def _report(report: Report, count: str, *, as_json: bool, advice: str) -> None:
+def _report(report: Report, said: str, *, as_json: bool, advice: str) -> None:
     """A report; exit code 1 where it holds problems."""
     if as_json:
         emit(report.to_dict())
     else:
         console = output()
-        console.print(
-            f"{getattr(report, count):,} of {report.checked:,} records {count}"
-            if count == "mended"
-            else f"{report.checked:,} records checked"
-        )
+        console.print(said)
         for problem in report.problems[:_SHOWN]:
-            console.print(f"{problem.id or 'store'}: {problem.what}", markup=False)
+            console.print(f"{problem.id or 'store'}: {printable(problem.what)}", markup=False)
         if len(report.problems) > _SHOWN:
             console.print(f"… and {len(report.problems) - _SHOWN:,} more")
         console.print(

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from engram.kernel.protocols import Store
+from engram.kernel.protocols import Position, Store
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.index import ScopeIndex
 
@@ -25,12 +25,18 @@ class Slot:
 
 
 class IndexCache:
-    """Indexes by scope pattern, least recently used out first above `limit` bytes."""
+    """Indexes by scope pattern, least recently used out first above `limit` bytes.
 
-    def __init__(self, store: Store, build: Callable[[], ScopeIndex], limit: int) -> None:
+    `check` raises where the store's entries are of another embedder now than those that `build` is for.
+    """
+
+    def __init__(
+        self, store: Store, build: Callable[[], ScopeIndex], limit: int, check: Callable[[], None]
+    ) -> None:
         self._store = store
         self._build = build
         self._limit = limit
+        self._check = check
         self._slots: OrderedDict[Scope, Slot] = OrderedDict()
         self._erasures = -1
         self._lock = threading.Lock()
@@ -41,20 +47,21 @@ class IndexCache:
         Hold its lock while scoring. An erasure anywhere in the store discards all indexes, so that no
         vector of erased text stays in memory.
         """
-        position = self._store.sequence()
-        with self._lock:
-            if position.erasures != self._erasures:
-                self._slots.clear()
-                self._erasures = position.erasures
-            slot = self._slots.get(scope)
-            if slot is None:
-                slot = self._slots[scope] = Slot(self._build())
-            self._slots.move_to_end(scope)
-        if slot.seen < position.last:
+        while True:
+            position = self._store.sequence()
+            slot = self._held(scope, position)
+            if slot.seen >= position.last:
+                return slot
             with slot.lock:
-                self._follow(slot, scope, position.last)
-            self._shrink(scope)
-        return slot
+                whole = self._follow(slot, scope, position)
+            if whole:
+                self._shrink(scope)
+                return slot
+
+    def scopes(self) -> list[Scope]:
+        """The scopes whose indexes are held."""
+        with self._lock:
+            return list(self._slots)
 
     def clear(self) -> None:
         """Forget every index."""
@@ -67,16 +74,35 @@ class IndexCache:
         with self._lock:
             return sum(slot.index.nbytes for slot in self._slots.values())
 
-    def _follow(self, slot: Slot, scope: Scope, last: int) -> None:
+    def _held(self, scope: Scope, position: Position) -> Slot:
+        with self._lock:
+            if position.erasures != self._erasures:
+                self._check()
+                self._slots.clear()
+                self._erasures = position.erasures
+            slot = self._slots.get(scope)
+            if slot is None:
+                slot = self._slots[scope] = Slot(self._build())
+            self._slots.move_to_end(scope)
+            return slot
+
+    def _follow(self, slot: Slot, scope: Scope, position: Position) -> bool:
+        """Apply what has changed; False where an erasure came between, after which all begins anew.
+
+        What was read before a switch to another embedder's entries is never applied together with them.
+        """
         after = slot.seen
         while True:
             page = self._store.entries(scope, after=after, limit=_PAGE)
+            if page and self._store.sequence().erasures != position.erasures:
+                return False
             if page:
                 slot.index.apply(page)
                 after = page[-1].sequence
             if len(page) < _PAGE:
                 break
-        slot.seen = max(last, after)
+        slot.seen = max(position.last, after)
+        return True
 
     def _shrink(self, keep: Scope) -> None:
         with self._lock:

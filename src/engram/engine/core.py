@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from engram.engine.cache import IndexCache
+from engram.engine.identity import Guarded, check_same, identity, opened_by, settled
 from engram.engine.lens import AsOf, Present
 from engram.kernel.clock import Clock, from_micros, micros
 from engram.kernel.drive import Perform
@@ -17,18 +18,15 @@ from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import (
-    Batch,
     Embedder,
     Op,
     Put,
-    PutInfo,
     Reranker,
     Store,
     Supersede,
     WordEmbedder,
 )
 from engram.kernel.record import Record
-from engram.operators.analysis import ANALYSER
 from engram.operators.retrieval.codec import encode
 from engram.operators.retrieval.index import ScopeIndex
 
@@ -58,7 +56,8 @@ class Core:
     closed: bool = False
 
     def __post_init__(self) -> None:
-        self.cache = IndexCache(self.store, self.new_index, self.cache_bytes)
+        self.identity = identity(self.embedder)
+        self.cache = IndexCache(self.store, self.new_index, self.cache_bytes, self.check_same)
         self.present = Present(self.store, self.cache, self.now)
         self._vectors: OrderedDict[str, Asked] = OrderedDict()
         self._lock = threading.Lock()
@@ -96,7 +95,7 @@ class Core:
 
     def as_of(self, valid: datetime | None, known: datetime | None) -> AsOf:
         """The store as it was."""
-        return AsOf(self.store, self.new_index, self.now, valid, known)
+        return AsOf(self.store, self.new_index, self.now, valid, known, self.check_same)
 
     def encode(self, records: Sequence[Record], *, now: bool = False) -> list[Encoded]:
         """Index entries of records; with a remote embedder the vectors are left for a job, unless `now`."""
@@ -128,28 +127,23 @@ class Core:
             self._vectors.clear()
         self.cache.clear()
 
-    def check_identity(self, *, mend: bool = False) -> None:
+    def check_same(self) -> None:
+        """Raise `NeedsMigration` where the store was rewritten with another embedder meanwhile."""
+        check_same(self.store, self.identity)
+
+    def check_identity(self) -> None:
         """Write down who made this store's entries, or refuse another embedder or analyser than that.
 
-        Raises `NeedsMigration` with the command that mends it. With `mend` the present ones are taken.
+        Raises `NeedsMigration` with the command that mends it. From here on the store takes entries of
+        this embedder only.
         """
-        wanted = {
-            "analyser": ANALYSER,
-            "embedder": self.embedder.name,
-            "dimensions": str(self.embedder.dimensions),
-        }
-        info = self.store.info()
-        if not mend:
-            for key, value in wanted.items():
-                if info.get(key, value) != value:
-                    self.close()
-                    raise NeedsMigration(
-                        f"this store was written with {key} {info[key]!r}, and is opened with {value!r}: "
-                        f"open it with {info[key]!r} again, or run 'engram reembed' to rewrite its entries"
-                    )
-        missing = [PutInfo(key, value) for key, value in wanted.items() if info.get(key) != value]
-        if missing:
-            self.store.commit(Batch(tuple(missing)))
+        try:
+            opened_by(self.store, self.identity)
+        except NeedsMigration:
+            self.close()
+            raise
+        settled(self.store, self.identity)
+        self.store = Guarded(self.store, self.identity)
 
     def close(self) -> None:
         """Release the store; the memory cannot be used any more."""

@@ -99,8 +99,10 @@ class AsOf:
         clock: Clock,
         valid: datetime | None,
         known: datetime | None,
+        check: Callable[[], None],
     ) -> None:
         self._store = store
+        self._check = check
         self._build = build
         self._clock = clock
         self._valid = valid
@@ -128,8 +130,11 @@ class AsOf:
         with self._lock:
             position = self._store.sequence()
             kept = self._indexes.get(scope)
-            if kept is None or kept[0] != position:
+            while kept is None or kept[0] != position:
+                self._check()
                 kept = self._indexes[scope] = (position, self._build_index(scope))
+                if self._store.sequence().erasures != position.erasures:  # perhaps of two embedders
+                    position = self._store.sequence()
             yield kept[1]
 
     def records(self, ids: Sequence[str]) -> list[Record]:

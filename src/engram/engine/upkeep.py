@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from engram.engine.check import REEMBED
 from engram.engine.compile import Compiled, compile_changes
 from engram.engine.core import Core
 from engram.engine.erasing import erase
 from engram.engine.jobs import WAIT_FOR_LANE, run_lane
 from engram.engine.performer import Performer
+from engram.engine.reembed import unfinished
 from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
 from engram.kernel.changes import Changes, Erase, Merge, Retire
@@ -104,7 +107,10 @@ def scopes(core: Core, pattern: Scope | None) -> list[dict[str, Any]]:
 
 
 def stats(core: Core, scope: Scope | None) -> dict[str, Any]:
-    """Counts and sizes: records, scopes, jobs, bytes on disk and in the cache, who made the entries."""
+    """Counts and sizes: records, scopes, jobs, bytes on disk and in the cache, who made the entries.
+
+    `reembed` is there while one is not finished.
+    """
     info = dict(core.store.info())
     counted = core.store.scopes(scope)
     jobs = core.store.jobs(scope)
@@ -124,4 +130,11 @@ def stats(core: Core, scope: Scope | None) -> dict[str, Any]:
         "format": info.get("format"),
         "created": info.get("created"),
         "purge": info.get("purge", "done"),
+        **({"reembed": _under_way(info)} if REEMBED in info else {}),
     }
+
+
+def _under_way(info: Mapping[str, str]) -> dict[str, Any]:
+    """How far a reembed has come that is not finished."""
+    wanted = unfinished(info)
+    return {"embedder": wanted["embedder"], "staged": int(info.get("staged", 0)), "of": int(info["versions"])}

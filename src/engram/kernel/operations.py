@@ -218,7 +218,8 @@ class EndJob:
 class PutInfo:
     """Set a fact about the store itself, such as its embedder; `None` removes it.
 
-    Raises `InvalidInput` for `format`, `tag`, `created`, `bytes` and `purge`, which are the store's own.
+    Raises `InvalidInput` for what `Store.info` gives of its own: `format`, `tag`, `created`, `bytes`,
+    `purge`, `staged`, `versions`.
     """
 
     key: str

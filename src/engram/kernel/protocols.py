@@ -265,7 +265,7 @@ class Store(Protocol):
     def info(self) -> Mapping[str, str]:
         """Facts about the store, such as `format`, `tag`, `created`, `bytes`, `analyser`, `embedder`.
 
-        While index entries are staged, `staged` is their number and `versions` that of all versions.
+        `versions` is the number of all versions; while index entries are staged, `staged` is theirs.
         """
         ...
 

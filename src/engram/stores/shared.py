@@ -42,7 +42,7 @@ __all__ = [
     "versions_missing",
 ]
 
-RESERVED = frozenset({"format", "tag", "created", "bytes", "purge"})
+RESERVED = frozenset({"format", "tag", "created", "bytes", "purge", "staged", "versions"})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 

@@ -74,7 +74,7 @@ class StagingContract:
         assert store.sequence().erasures == position.erasures + 1
         assert store.sequence().last > position.last
         assert store.info()["embedder"] == "new"
-        assert not {"next", "staged", "versions"} & store.info().keys()
+        assert not {"next", "staged"} & store.info().keys()
         assert store.check() == []
 
     def test_a_switch_waits_for_every_version(self, store: Store) -> None:

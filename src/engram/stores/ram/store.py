@@ -164,10 +164,8 @@ class RamStore:
                 for row in rows
             )
             facts = {**tables.info, **self._facts, "bytes": str(size)}
-            if tables.staged:
-                facts["staged"] = str(len(tables.staged))
-                facts["versions"] = str(sum(len(rows) for rows in tables.rows.values()))
-            return facts
+            facts["versions"] = str(sum(map(len, tables.rows.values())))
+            return facts | ({"staged": str(len(tables.staged))} if tables.staged else {})
 
     def check(self) -> list[str]:
         """What is structurally wrong: sources and edge ends that are not there, places filed wrongly."""

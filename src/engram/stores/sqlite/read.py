@@ -121,18 +121,21 @@ def entries(
     """
     bound: Bound = {**_bound(scope), "after": after, "limit": limit, "upto": after + _SPAN * limit}
 
-    def page(name: str, table: str = "records") -> list[Entry]:
-        return list(map(Entry._make, connection.execute(_entry_sql(name, pattern, table), bound)))
-
     pattern = _pattern(scope)
+    tables = ("records", "versions") if history else ("records",)
+
+    def page(name: str) -> list[Entry]:
+        found: list[Entry] = []
+        for table in tables:
+            found += map(Entry._make, connection.execute(_entry_sql(name, pattern, table), bound))
+        return sorted(found)[:limit] if history else found
+
+    kind = "history" if history else "entries"
     connection.execute("BEGIN")
     try:
-        if history:
-            both = page("entries_history") + page("entries_history", "versions")
-            return sorted(both)[:limit]
         last = connection.execute(_POSITION).fetchone()[0]
-        found = page("entries_span") if last > after else []
-        return page("entries_scope") if len(found) < limit and last > bound["upto"] else found
+        found = page(f"{kind}_span") if last > after else []
+        return page(f"{kind}_scope") if len(found) < limit and last > bound["upto"] else found
     finally:
         connection.execute("COMMIT")
 
@@ -203,9 +206,10 @@ def info(connection: sqlite3.Connection) -> dict[str, str]:
     facts["format"] = str(connection.execute("PRAGMA user_version").fetchone()[0])
     if connection.execute(_SQL["unpurged"]).fetchone()[0]:
         facts["purge"] = "pending"
-    if connection.execute(_ENTRIES["staged_any"]).fetchone()[0]:
-        staged, versions = connection.execute(_ENTRIES["counts"]).fetchone()
-        facts |= {"staged": str(staged), "versions": str(versions)}
+    staged, versions = connection.execute(_ENTRIES["counts"]).fetchone()
+    facts["versions"] = str(versions)
+    if staged:
+        facts["staged"] = str(staged)
     return facts
 
 

@@ -24,9 +24,6 @@ INSERT OR REPLACE INTO staged (id, version, words, vector) VALUES (?, ?, ?, ?)
 -- name: unstage
 DELETE FROM staged
 
--- name: staged_any
-SELECT EXISTS (SELECT 1 FROM staged)
-
 -- name: lacking
 SELECT min(h.id) FROM history h
 WHERE NOT EXISTS (SELECT 1 FROM staged t WHERE t.id = h.id AND t.version = h.version)

@@ -27,12 +27,21 @@ FROM (
 ) CROSS JOIN records r ON r.sequence = place CROSS JOIN scopes s ON s.id = r.scope
 ORDER BY r.sequence
 
--- name: entries_history
+-- name: history_span
 SELECT {columns},
     r.closed IS NOT NULL OR r.known_end IS NOT NULL, r.words, r.vector
 FROM {table} r CROSS JOIN scopes s ON s.id = r.scope
-WHERE r.sequence > :after AND {pattern}
+WHERE r.sequence > :after AND r.sequence <= :upto AND {pattern}
 ORDER BY r.sequence LIMIT :limit
+
+-- name: history_scope
+SELECT {columns},
+    r.closed IS NOT NULL OR r.known_end IS NOT NULL, r.words, r.vector
+FROM (
+    SELECT i.sequence AS place FROM scopes s CROSS JOIN {table} i ON i.scope = s.id
+    WHERE {pattern} AND i.sequence > :after ORDER BY i.sequence LIMIT :limit
+) CROSS JOIN {table} r ON r.sequence = place CROSS JOIN scopes s ON s.id = r.scope
+ORDER BY r.sequence
 
 -- name: select
 SELECT r.*, s.tenant, s.user_id, s.agent_id, s.run_id

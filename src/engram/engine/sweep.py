@@ -1,0 +1,48 @@
+"""All versions of all records, a part at a time, with their index entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from engram.kernel.protocols import Entry, Select, Store
+from engram.kernel.record import Record
+from engram.kernel.scope import Scope
+
+__all__ = ["Part", "sweep"]
+
+_PAGE = 512
+_TEXTS = 64  # read at once: a text may have 10 MB, and a remote embedder takes so many in one request
+
+
+class Part(NamedTuple):
+    """Some versions, each with its entry under (id, version), and all versions of their records."""
+
+    versions: list[Record]
+    entries: dict[tuple[str, int], Entry]
+    chains: dict[str, list[Record]]
+
+
+def sweep(store: Store, since: int = 0) -> Iterator[Part]:
+    """Every version in every tenant whose entry changed behind the sequence `since`.
+
+    What is added or changed meanwhile may or may not come along.
+    """
+    for tenant in sorted({scope.tenant for scope, _ in store.scopes()}):
+        after = since
+        while True:
+            page = store.entries(Scope(tenant), after=after, limit=_PAGE, history=True)
+            for first in range(0, len(page), _TEXTS):
+                yield _part(store, page[first : first + _TEXTS])
+            if len(page) < _PAGE:
+                break
+            after = page[-1].sequence
+
+
+def _part(store: Store, page: list[Entry]) -> Part:
+    entries = {(entry.id, entry.version): entry for entry in page}
+    chains: dict[str, list[Record]] = {}
+    for version in store.select(Select(ids=tuple({entry.id for entry in page}), history=True)):
+        chains.setdefault(version.id, []).append(version)
+    here = [item for chain in chains.values() for item in chain if (item.id, item.version) in entries]
+    return Part(here, entries, chains)
