@@ -297,13 +297,13 @@ def test_cancelling_an_add_leaves_a_pending_job(url: str, clock: Ticking) -> Non
 
     def slow(prompt: str) -> str:
         entered.set()
-        leave.wait(5)
+        leave.wait(60)
         return "S"
 
     async def main() -> None:
         async with AsyncMemory(url, policy=Digest(), model=ScriptedModel(slow), clock=clock) as memory:
             task = asyncio.create_task(memory.add("remember this", user_id="u"))
-            await asyncio.to_thread(entered.wait, 5)
+            await asyncio.to_thread(entered.wait, 60)
             task.cancel()
             leave.set()
             with pytest.raises(asyncio.CancelledError):

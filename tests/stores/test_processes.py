@@ -52,20 +52,30 @@ def _write_until_killed(path: Path, round_: int, luck: random.Random) -> tuple[l
     def listen(place: int) -> None:
         stream = writers[place].stdout
         assert stream is not None
-        said[place] += [line.strip() for line in stream if line.endswith("\n")]
+        for line in stream:
+            if line.endswith("\n"):
+                said[place].append(line.strip())
 
     listeners = [threading.Thread(target=listen, args=(place,)) for place in range(2)]
     for listener in listeners:
         listener.start()
-    for writer in luck.sample(writers, 2):
-        time.sleep(luck.uniform(0.35, 0.7))
-        writer.send_signal(signal.SIGKILL)
+    for place in luck.sample(range(2), 2):
+        _until(said[place], luck.randrange(60, 400))
+        time.sleep(luck.uniform(0, 0.01))
+        writers[place].send_signal(signal.SIGKILL)
     for writer, listener in zip(writers, listeners, strict=True):
         writer.wait()
         listener.join()
         assert writer.stdout is not None
         writer.stdout.close()
     return said[0], said[1]
+
+
+def _until(said: list[str], count: int) -> None:
+    """Wait until so much is acknowledged, however long that takes on a busy machine."""
+    deadline = time.monotonic() + 60
+    while len(said) < count and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def test_writers_that_are_killed_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_reader_of_another_process_delays_the_purge(store: SqliteStore) -> Non
         store.commit(Batch((Expunge((record.id,)),)))
         start = time.monotonic()
         assert store.purge() is False
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 15  # it does not wait for the reader as a write waits for a writer
         assert store.info()["purge"] == "pending"
         put_one(store, a_record("writing goes on"))
         process.stdin.write("\n")
