@@ -17,13 +17,13 @@ Unit = Literal["minute", "hour", "day", "week", "month", "year"]
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 _COARSER: dict[str, Literal["hour", "day"]] = {"minute": "hour", "hour": "day"}
 _LIMIT = 20_000
-_SPANS: tuple[tuple[timedelta, Unit], ...] = (
-    (timedelta(minutes=90), "minute"),
-    (timedelta(days=4), "hour"),
-    (timedelta(days=70), "day"),
-    (timedelta(days=500), "week"),
-    (timedelta(days=8 * 366), "month"),
-)
+_SPANS = (
+    timedelta(minutes=90),
+    timedelta(days=4),
+    timedelta(days=70),
+    timedelta(days=500),
+    timedelta(days=8 * 366),
+)  # up to which minutes, hours, days, weeks and months are counted
 _ORDER: tuple[Unit, ...] = ("minute", "hour", "day", "week", "month", "year")
 
 
@@ -71,8 +71,8 @@ class Growth:
         """What its spans are: a few dozen of them, from the first record to the last change."""
         places = [place for place, _ in self._net] or [0]
         whole = timedelta(seconds=(max(places) - min(places)) * _SECONDS[self._bin])
-        fitting: Unit = next((unit for most, unit in _SPANS if whole <= most), "year")
-        return _ORDER[max(_ORDER.index(fitting), _ORDER.index(self._bin))]
+        fitting = sum(whole > most for most in _SPANS)
+        return _ORDER[max(fitting, _ORDER.index(self._bin))]
 
     def spans(self) -> Iterator[Span]:
         """Span after span without a gap; nothing where nothing was counted."""

@@ -6,6 +6,7 @@ description in words of what is drawn.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -58,7 +59,7 @@ def ready(path: Path | None) -> None:
     if path is None:
         return
     try:
-        import matplotlib.figure  # noqa: F401 - whether it can be
+        importlib.import_module("matplotlib.figure")
     except ImportError as error:
         raise MissingExtra("drawing pictures", "plots") from error
     if path.suffix.lower() not in {".svg", ".png"}:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -11,6 +12,8 @@ from engram.cli.group import DefaultGroup
 from engram.cli.options import Json, Paths, PolicyName
 
 __all__ = ["bench"]
+
+T = TypeVar("T")
 
 bench = typer.Typer(
     cls=DefaultGroup,
@@ -29,6 +32,15 @@ def _numbers(text: str) -> list[int]:
     if numbers[0] < 1:
         raise typer.BadParameter(f"expected numbers of at least 1, got {numbers[0]}")
     return numbers
+
+
+def _draw(draw: Callable[[Sequence[T], Path], None], found: Sequence[T], path: Path, *, quiet: bool) -> None:
+    """Draw what was found, and say where."""
+    from engram.cli.output import output
+
+    draw(found, path)
+    if not quiet:
+        output().print(f"drawn to {path}", markup=False, soft_wrap=True)
 
 
 Svg = Annotated[
@@ -57,7 +69,7 @@ def recall(
     Each conversation goes into a store of its own, one session an add, and
     every question is asked at its last time.
     """
-    from engram.bench import load, plots, report, run
+    from engram.bench import load, plots, plots_recall, report, run
     from engram.cli.output import output, progress
 
     plots.ready(svg)
@@ -76,11 +88,7 @@ def recall(
                 console.print(report.recall_table(measured), report.category_table(measured), sep="\n")
             found += measured
     if svg is not None:
-        from engram.bench.plots_recall import draw_recall
-
-        draw_recall(found, svg)
-        if not json:
-            console.print(f"drawn to {svg}", markup=False, soft_wrap=True)
+        _draw(plots_recall.draw_recall, found, svg, quiet=json)
 
 
 @bench.command(epilog="Example: [bold]engram bench speed --n 1000,10000 --json[/bold]")
@@ -97,7 +105,7 @@ def speed(
     The floors are a bare SQLite insert-and-commit of the same rows, and a
     numpy dot product with top-k over the same matrix, with one BLAS thread.
     """
-    from engram.bench import plots, report
+    from engram.bench import plots, plots_speed, report
     from engram.bench.speed import measure
     from engram.cli.output import output, status
 
@@ -111,11 +119,7 @@ def speed(
     if not json:
         output().print(report.speed_table(found))
     if svg is not None:
-        from engram.bench.plots_speed import draw_speed
-
-        draw_speed(found, svg)
-        if not json:
-            output().print(f"drawn to {svg}", markup=False, soft_wrap=True)
+        _draw(plots_speed.draw_speed, found, svg, quiet=json)
 
 
 @bench.command(epilog="Example: [bold]engram bench plot results.jsonl --svg recall.svg[/bold]")
