@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engram.kernel.errors import StoreError
-from engram.kernel.protocols import Select
+from engram.kernel.protocols import Batch, Select, Stage, Switch
 from engram.stores.sqlite import Migration, SqliteStore
 from engram.stores.sqlite.migrate import backups, built_in
 from engram.testing.builders import a_record
@@ -130,6 +130,45 @@ def test_a_kill_while_a_new_store_is_made(tmp_path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         assert put_one(store, a_record()).text == "tea"
         assert store.check() == []
+
+
+STEP = """if True:
+    import os, signal, sys
+    from pathlib import Path
+    from engram.stores.sqlite import SqliteStore
+    from engram.stores.sqlite import migrate
+    left = int(sys.argv[2])
+    whole = migrate.statements
+
+    def deadly(script):
+        global left
+        for statement in whole(script):
+            yield statement
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    migrate.statements = deadly
+    SqliteStore(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", range(2, LATEST + 1))
+def test_a_kill_in_the_middle_of_a_built_in_step(tmp_path: Path, number: int) -> None:
+    """After its first statement: the file is of the old format, whole, and the next opening takes the step."""
+    path = tmp_path / "old.db"
+    with closing(SqliteStore(path, migrations=built_in()[: number - 1])) as old:
+        put_one(old, a_record("tea"))
+    assert subprocess.run([sys.executable, "-c", STEP, str(path), "0"], check=False).returncode == -9
+    with closing(sqlite3.connect(path)) as link:
+        assert link.execute("PRAGMA user_version").fetchone() == (number - 1,)
+        assert link.execute("SELECT text FROM records").fetchall() == [("tea",)]
+    with closing(SqliteStore(path)) as new:
+        assert new.info()["format"] == str(LATEST)
+        record = new.select(Select())[0]
+        new.commit(Batch((Stage(record.id, 1, b"w", b"v"), Switch())))
+        assert new.check() == []
+    assert backups(path) == []
 
 
 def _open(path: Path, start: "multiprocessing.synchronize.Event") -> None:

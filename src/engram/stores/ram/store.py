@@ -229,4 +229,4 @@ def _dangling(tables: Tables) -> Iterator[str]:
     for edge in tables.edges.values():
         for end in (edge.source, edge.target):
             if end not in tables.rows:
-                yield f"edge {edge.id} touches the record {end}, which is not there"
+                yield f"edge {edge.id} touches the record {end}, which is not there; forget its other end"

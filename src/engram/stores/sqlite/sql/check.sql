@@ -1,7 +1,8 @@
 -- Each statement gives one sentence for each thing that is wrong.
 
 -- name: sources
-SELECT 'record ' || l.derived || ' names the source ' || l.source || ', which is not there; forget the record, or restore a copy'
+SELECT 'record ' || l.derived || ' names the source ' || l.source
+    || ', which is not there; forget the record, or restore a copy'
 FROM lineage l WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = l.source)
 
 -- name: lineage
@@ -50,18 +51,20 @@ FROM job_reads d JOIN jobs b ON b.id = d.job
 WHERE NOT EXISTS (SELECT 1 FROM json_each(b.reads) j WHERE j.value = d.record)
 
 -- name: edges
-SELECT 'edge ' || e.id || ' touches the record ' || j.value || ', which is not there'
+SELECT 'edge ' || e.id || ' touches the record ' || j.value
+    || ', which is not there; forget the record at its other end, or restore a copy'
 FROM edges e, json_each(json_array(e.source, e.target)) j
 WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = j.value)
 
 -- name: versions
-SELECT 'record ' || r.id || ' is at version ' || r.version || ' but has ' || count(v.id) || ' older ones'
+SELECT 'record ' || r.id || ' is at version ' || r.version || ' but has ' || count(v.id)
+    || ' older ones; restore a copy, or forget the record'
 FROM records r LEFT JOIN versions v ON v.id = r.id
 GROUP BY r.id
 HAVING count(v.id) <> r.version - 1 OR coalesce(max(v.version), 0) >= r.version
 
 -- name: orphans
-SELECT DISTINCT 'versions of ' || v.id || ' are there without a latest one'
+SELECT DISTINCT 'versions of ' || v.id || ' are there without a latest one; restore a copy'
 FROM versions v WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = v.id)
 
 -- name: open_versions
