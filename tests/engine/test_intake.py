@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def message(text: str, id: str | None = None, **more: Any) -> dict[str, Any]:
     return {"role": "user", "content": text, **({} if id is None else {"id": id}), **more}
 
 
-def talk(path: Path, turns: list[Mapping[str, Any]], name: str = "ada") -> Path:
+def talk(path: Path, turns: Sequence[Mapping[str, Any]], name: str = "ada") -> Path:
     path.write_text(json.dumps({"name": name, "turns": turns}), encoding="utf-8")
     return path
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engram.cli.group import complain
 from engram.cli.options import Agent, Json, Run, Tenant, Url, User, moment_of, opened, scope
 from engram.cli.output import counting, cut, emit, one_line, output
 
@@ -68,7 +69,7 @@ def import_(
     could not be stored; what holds no message (pictures, notices) is only
     counted.
     """
-    ok = True
+    failed = 0
     with opened(context, url) as memory, _written(skipped) as on_skip:
         for path in paths:
             with counting(f"importing {path.name}") as progress:
@@ -81,12 +82,14 @@ def import_(
                     on_skip=on_skip,
                     **scope(user, agent, run, tenant),
                 )
-            ok = ok and imported.ok
+            failed += imported.failed
             if json:
                 emit({"path": str(path), **imported.to_dict()})
             else:
                 _tell(path, imported)
-    if not ok:
+    if failed:
+        more = "" if skipped is not None else "; --skipped FILE keeps them all with their places"
+        complain(f"{failed:,} of the messages could not be stored{more}")
         raise typer.Exit(1)
 
 
@@ -108,7 +111,8 @@ def _tell(path: Path, imported: Imported) -> None:
     counts += [f"{imported.duplicate:,} there already"] if imported.duplicate else []
     counts += [f"{imported.skipped:,} left out"] if imported.skipped else []
     counts += [f"{imported.failed:,} of them could not be stored"] if imported.failed else []
-    console.print(f"{one_line(str(path))} ({imported.format}): {', '.join(counts)}", markup=False)
+    head = f"{one_line(str(path))} ({imported.format}): {', '.join(counts)}"
+    console.print(head, markup=False, soft_wrap=True)
     for reason, count in list(imported.reasons.items())[:_REASONS]:
         console.print(f"  {count:>7,}  {cut(reason, 100)}", markup=False, soft_wrap=True)
         places = [left.place for left in imported.examples if left.kind == reason][:_PLACES]
