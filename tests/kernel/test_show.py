@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.engine.results import Item, Page, Problem, Receipt, Report
+from engram.engine.results import Imported, Item, Left, Page, Problem, Receipt, Report
 from engram.kernel.record import Hit, Interval, Record
 from engram.kernel.scope import Scope
 from engram.kernel.show import Shown, cut, moment, plain_url, printable
@@ -102,6 +102,10 @@ def things(text: str) -> list[Shown]:
         Page((record, record), text),
         Problem(text, text),
         Report(3, (Problem(text, text),)),
+        Left(text, text, failed=True),
+        Imported(
+            text, 3, reasons={text: 1}, examples=(Left(text, text),), change_sets=(text,), notes=(text,)
+        ),
         Context(text, 3, (Citation(1, text, text, 0.5),)),
     ]
 
@@ -179,6 +183,15 @@ def test_a_report_says_what_is_wrong_and_where() -> None:
         ["R7", "the", "vector", "differs"],
         ["store", "no", "header"],
     ]
+
+
+def test_an_import_counts_and_says_why_something_was_left() -> None:
+    done = Imported("chatgpt", 1200, 3, 2, 1, {"line N: not a message": 2}, jobs=4)
+    assert repr(done) == "<Imported chatgpt, 1,200 stored, 3 there already, 2 skipped, 1 failed>"
+    assert str(done).splitlines()[1].split(maxsplit=1) == ["2", "line N: not a message"]
+    assert "4 owed" in pretty(done)
+    assert repr(Imported("jsonl", dry_run=True)) == "<Imported jsonl, dry run: nothing was stored, 0 stored>"
+    assert repr(Left("a.zip/b.json:3", "empty")) == "<Left a.zip/b.json:3: empty>"
 
 
 def test_a_context_prints_its_text_and_shows_its_citations() -> None:

@@ -41,7 +41,7 @@ class Receipt(Shown):
     """What a call did, item by item; it never reports what did not happen.
 
     `change_set` can be given to `undo` (`None`: nothing was changed, or it cannot be undone). `job` is
-    the id of work that is still owed. `usage` counts model calls and tokens. `purge` is `done` or
+    the id of work that is still owed. `usage` counts what model calls took. `purge` is `done` or
     `pending` after an erasure: whether the bytes have left the files. `outside` names copies that are
     out of reach.
     """
@@ -49,7 +49,7 @@ class Receipt(Shown):
     items: tuple[Item, ...] = ()
     change_set: str | None = None
     job: str | None = None
-    usage: Mapping[str, int] = field(default_factory=dict)
+    usage: Mapping[str, float] = field(default_factory=dict)
     purge: str | None = None
     dry_run: bool = False
     outside: tuple[str, ...] = ()
@@ -169,8 +169,8 @@ class Report(Shown):
         return Card("Report", facts, columns=("where", "what") if rows else (), rows=rows, total=wrong)
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+@dataclass(frozen=True, slots=True, repr=False)
+class Left(Shown):
     """Something that an import did not take: where it stands, and why.
 
     `failed` says that it is a message which could not be stored; else it is none, and nothing is missing.
@@ -189,9 +189,12 @@ class Left:
         """The fields as JSON values."""
         return {"place": self.place, "reason": self.reason, "failed": self.failed}
 
+    def _card(self) -> Card:
+        return Card("Left", (f"{self.place}: {self.reason}", *(["failed"] if self.failed else [])))
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Imported(Shown):
     """What an import did with a file.
 
     `skipped` counts what was not taken; `failed`, of these, the messages that could not be stored (no
@@ -234,3 +237,21 @@ class Imported:
             "notes": list(self.notes),
             "dry_run": self.dry_run,
         }
+
+    def _card(self) -> Card:
+        counts = {
+            "stored": self.stored,
+            "there already": self.duplicate,
+            "skipped": self.skipped,
+            "failed": self.failed,
+        }
+        told = [f"{count:,} {name}" for name, count in counts.items() if count or name == "stored"]
+        facts = [self.format, *(["dry run: nothing was stored"] if self.dry_run else []), *told]
+        more = {
+            "jobs": f"{self.jobs:,} owed" if self.jobs else "",
+            "change sets": ", ".join(self.change_sets[:ROWS]),
+            "notes": "; ".join(self.notes),
+        }
+        rows = [(f"{count:,}", reason) for reason, count in self.reasons.items()]
+        columns = ("count", "why") if rows else ()
+        return Card("Imported", tuple(facts), more=tuple(more.items()), columns=columns, rows=rows)
