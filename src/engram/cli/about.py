@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from engram.cli.options import Agent, Json, Run, Tenant, Url, User, opened, scope
-from engram.cli.output import emit, one_line, output, status, table
+from engram.cli.output import emit, one_line, output, padded, status, table
 from engram.kernel.errors import InvalidInput
 
 __all__ = ["completion", "policies", "scopes"]
@@ -56,7 +56,7 @@ def policies(json: Json = False) -> None:
             continue
         mark = "  (default)" if found["default"] else ""
         console.print(Text.assemble((name, "bold"), mark))
-        console.print(Text(f"  {found['description']}"))
+        console.print(padded(found["description"], (0, 0, 0, 2)))
         for parameter, value in found["parameters"].items():
             console.print(Text(f"  {parameter} = {value!r}", style="dim"))
 

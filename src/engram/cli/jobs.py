@@ -32,6 +32,7 @@ from engram.cli.output import (
     padded,
     printable,
     receipt_shown,
+    show_facts,
     status,
 )
 
@@ -129,9 +130,7 @@ def show(
         "records": " ".join(job.records),
         "reason": printable(job.error or ""),
     }
-    for name, value in facts.items():
-        if value:
-            console.print(Text.assemble((f"{name:<9} ", "dim"), value), soft_wrap=True)
+    show_facts(console, {name: value for name, value in facts.items() if value})
     for item in queue.replies(job):
         for name, said in (("asked", item.prompt), ("replied", item.reply), ("of no use", item.error)):
             if said is not None:

@@ -35,6 +35,7 @@ __all__ = [
     "progress",
     "reasons",
     "receipt_shown",
+    "show_facts",
     "show_hit",
     "show_records",
     "status",
@@ -117,15 +118,31 @@ def padded(text: str, padding: tuple[int, int, int, int], style: str = "") -> Pa
 
 def show_records(console: Console, records: Sequence[Record]) -> None:
     """Records by line: id, time, who, and the words, on a terminal as far as they fit."""
+    longest = min(12, max((len(who(record)) for record in records), default=0))
     for record in records:
-        head = Text.assemble((record.id, "dim"), f"  {moment(record.time)}  ", (who(record), "bold"), "  ")
+        name = Text(f"{cut(who(record), 24):<{longest}}", style="bold")
+        head = Text.assemble((record.id, "dim"), f"  {moment(record.time)}  ", name, "  ")
         text = one_line(record.text) or f"({record.kind} without text)"
         if not console.is_terminal:
             console.print(head.append(text), soft_wrap=True)
         elif console.width < NARROW:
-            console.print(head, padded(cut(text), (0, 0, 0, 3)), sep="\n")
+            console.print(Text(record.id, style="dim"))
+            said = Text.assemble(f"{moment(record.time)}  ", (f"{who(record)}: ", "bold"), cut(text))
+            console.print(Padding(said, (0, 0, 0, 2), expand=False))
         else:
             console.print(head.append(cut(text, max(20, console.width - head.cell_len))), soft_wrap=True)
+
+
+def show_facts(console: Console, facts: Mapping[str, str]) -> None:
+    """Names and what they stand for, in two columns; into a pipe a line each."""
+    grid = Table.grid(padding=(0, 1))
+    for name, value in facts.items():
+        if console.is_terminal:
+            grid.add_row(Text(f"{name:<9}", style="dim"), Text(value, overflow="fold"))
+        else:
+            console.print(Text.assemble((f"{name:<9} ", "dim"), value), soft_wrap=True)
+    if console.is_terminal:
+        console.print(grid)
 
 
 def receipt_shown(receipt: Receipt, *, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from engram.cli.options import (
     opened,
     scope,
 )
-from engram.cli.output import INDENT, cut, emit, moment, one_line, output, padded, printable, who
+from engram.cli.output import INDENT, cut, emit, moment, one_line, output, padded, printable, show_facts, who
 from engram.cli.reading import seen
 
 if TYPE_CHECKING:
@@ -56,14 +56,13 @@ def show(
         emit({**record.to_dict(), "versions": versions})
         return
     console = output()
-    for name, value in _facts(record, versions).items():
-        console.print(Text.assemble((f"{name:<9} ", "dim"), value), soft_wrap=True)
+    show_facts(console, _facts(record, versions))
     for source in sources:
         said = f"{source.id}  {who(source)}: {cut(source.text, 50)}"
         console.print(Text.assemble((f"{'source':<9} ", "dim"), said), soft_wrap=True)
     console.print()
     if record.text:
-        console.print(Text(printable(record.text)), soft_wrap=True)
+        console.print(Text(printable(record.text)), soft_wrap=not console.is_terminal)
     else:
         console.print(Text(printable(json_module.dumps(record.original, ensure_ascii=False, indent=2))))
 
@@ -124,5 +123,5 @@ def history(
         )
         if record.opened:
             head.append(f"  change {record.opened}", style="dim")
-        console.print(head, soft_wrap=True)
+        console.print(head, soft_wrap=not console.is_terminal)
         console.print(padded(cut(record.text), INDENT))
