@@ -59,8 +59,22 @@ def commands(root: Any = None, path: str = "engram") -> Iterator[tuple[str, Any]
 
 
 def examples(command: Any) -> list[str]:
-    """The command lines that a command's help gives as examples."""
-    return [" ".join(found.replace("\\[", "[").split()) for found in _BOLD.findall(command.epilog or "")]
+    """The command lines that a command's help gives as examples: in bold, behind the word Example."""
+    _, _, shown = (command.epilog or "").partition("Example")
+    return [" ".join(found.replace("\\[", "[").split()) for found in _BOLD.findall(shown)]
+
+
+def _besides(epilog: str) -> str:
+    """An epilog as Markdown, its examples left out."""
+    before, _, shown = epilog.partition("Example")
+    rest = _BOLD.sub("", shown).strip("s:\n \N{MIDDLE DOT},;")
+    return "\n\n".join(_told(part) for part in (before, rest) if part.strip())
+
+
+def _told(text: str) -> str:
+    """Text in rich's markup as Markdown: what is bold is code."""
+    parts = re.split(r"\[bold\](.*?)\[/bold\]", " ".join(text.split()))
+    return "".join(f"`{part}`" if place % 2 else _prose(part) for place, part in enumerate(parts))
 
 
 def reference() -> str:
@@ -92,9 +106,8 @@ def _body(name: str, command: Any) -> Iterator[str]:
             yield _table(title, table)
     if found := examples(command):
         yield '```text title="Example"\n' + "\n".join(found) + "\n```"
-    rest = _STYLE.sub("", _BOLD.sub("", command.epilog or ""))
-    if rest := re.sub(r"\bExamples?:", "", rest).strip(" \n·,;"):
-        yield _prose(rest)
+    if rest := _besides(command.epilog or ""):
+        yield rest
 
 
 def _table(title: str, rows: list[tuple[str, str, Any]]) -> str:
@@ -116,4 +129,4 @@ def _cell(text: str) -> str:
 def _prose(text: str) -> str:
     """Help text as Markdown: nothing in it is markup."""
     plain = _STYLE.sub("", text)
-    return re.sub(r"([*_<>`\[\]])", r"\\\1", plain)
+    return re.sub(r"([*_<>\[\]])", r"\\\1", plain)
