@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -260,6 +261,6 @@ def test_a_picture_is_refused_before_anything_is_measured(
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(InvalidInput, match="a folder"):
         ready(tmp_path / "folder.svg")
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtra, match=r"pip install 'engram\[plots\]'"):
         ready(tmp_path / "a.svg")

@@ -1,11 +1,14 @@
 """Measurements drawn again from what was printed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.test_plots import RECALL, Picture, speed
+from bench.test_plots import RECALL, speed
+from engram.bench.plots_recall import draw_recall
+from engram.bench.plots_speed import draw_speed
 from engram.bench.report import json_line
 from engram.bench.saved import draw_saved, saved
 from engram.kernel.errors import InvalidInput
@@ -27,12 +30,18 @@ def test_what_was_printed_is_what_is_read(tmp_path: Path) -> None:
 
 
 def test_the_picture_is_the_one_that_measuring_drew(tmp_path: Path) -> None:
-    recall = written(tmp_path / "r.jsonl", *(json_line(item.to_dict()) for item in RECALL), "")
-    assert draw_saved(recall, tmp_path / "r.svg") == 4
-    assert len(Picture(tmp_path / "r.svg").ids("recall/")) == 4
-    figures = written(tmp_path / "s.jsonl", *(json_line(item.to_dict()) for item in speed(1000)))
-    assert draw_saved(figures, tmp_path / "s.svg") == 7
-    assert Picture(tmp_path / "s.svg").ids("limit/import") == ["limit/import-engram"]
+    measured = [
+        replace(item, recall={k: value + 1 / 30_000 for k, value in item.recall.items()}) for item in RECALL
+    ]
+    lines = written(tmp_path / "r.jsonl", *(json_line(item.to_dict()) for item in measured), "")
+    assert draw_saved(lines, tmp_path / "again.svg") == 4
+    draw_recall(measured, tmp_path / "first.svg")
+    assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "first.svg").read_bytes()
+    figures = [replace(figure, measured=figure.measured * 10 / 3) for figure in speed(1000)]
+    lines = written(tmp_path / "s.jsonl", *(json_line(item.to_dict()) for item in figures))
+    assert draw_saved(lines, tmp_path / "again.svg") == 7
+    draw_speed(figures, tmp_path / "first.svg")
+    assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "first.svg").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ def draw_recall(measured: Sequence[Measured], path: Path) -> None:
 
     The lines of a panel keep the order of the policies; the first one's are labelled with their values.
     """
+    measured = [Measured.from_dict(item.to_dict()) for item in measured]  # as saved: drawn again the same
     sets = list(dict.fromkeys(item.data for item in measured))
     policies = list(dict.fromkeys(item.policy for item in measured))
     across = min(_ACROSS, len(sets))
@@ -58,7 +59,7 @@ def _panel(axes: Axes, measured: Sequence[Measured], policies: Sequence[str]) ->
         )
     for k, value in measured[0].recall.items():
         axes.annotate(
-            f"{value:.2f}", (k, value), (0, 7), textcoords="offset points", ha="center", color=FAINT
+            f"{value:.2f}", (k, value), (-5, 6), textcoords="offset points", ha="center", color=FAINT
         )
     axes.set_title(printable(f"{measured[0].data}, {measured[0].questions:,} questions"))
     axes.set_xlim(0, 1.06 * ks[-1])

@@ -65,6 +65,7 @@ def draw_speed(figures: Sequence[Figure], path: Path) -> None:
 
     An axis begins at 0, or is logarithmic where what it shows spans a decade.
     """
+    figures = [Figure.from_dict(figure.to_dict()) for figure in figures]  # as saved: drawn again the same
     panels = _panels(figures)
     still = [figure for figure in figures if not figure.n]
     across = min(_ACROSS, len(panels) + bool(still))
