@@ -84,6 +84,8 @@ def test_a_small_run_gives_every_figure_and_draws_them(tmp_path: Path) -> None:
         "single add",
         "bulk add",
         "bulk add",
+        "import, 20 a chat",
+        "import, one chat",
         "search, k=10",
         "after an add",
         "after another's add",

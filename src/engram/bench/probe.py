@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from engram.bench import texts
 from engram.bench.floors import BareTable, Row, nearest
+from engram.bench.moving import Moving
 from engram.memory import Memory
 from engram.models import load_embedder
 from engram.operators.retrieval.codec import encode
@@ -49,7 +50,8 @@ def _store(folder: str, policy: str, n: int) -> None:
         other.add("Loads what the first add of a process loads.", user_id=USER)
     bare = BareTable(Path(folder) / "bare.db")
     with _memory(folder, policy) as memory:
-        matrix, found = _load(memory, bare, n)
+        with Moving(Path(folder), policy) as moving:
+            matrix, found = _load(memory, bare, moving, n)
         memory.search("warm up", user_id=USER)
         found |= _adds(memory, bare, n)
         found |= _searches(memory, matrix, texts.questions(BLOCKS * EACH, n))
@@ -64,8 +66,10 @@ def _store(folder: str, policy: str, n: int) -> None:
     print(json.dumps(found))
 
 
-def _load(memory: Memory, bare: BareTable, n: int) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """Fill both stores in calls of 1,000; gives the unit vectors, shape [n, d], and the rates."""
+def _load(
+    memory: Memory, bare: BareTable, moving: Moving, n: int
+) -> tuple[NDArray[np.float32], dict[str, float]]:
+    """Fill all stores, 1,000 at a time in turns; gives the unit vectors, shape [n, d], and the rates."""
     blocks: list[NDArray[np.float32]] = []
     added: list[float] = []
     inserted: list[float] = []
@@ -75,9 +79,10 @@ def _load(memory: Memory, bare: BareTable, n: int) -> tuple[NDArray[np.float32],
         vectors, rows = _rows([message["content"] for message in messages])
         inserted.append(_timed(bare.insert_many, rows) / len(rows))
         blocks.append(vectors)
+        moving.take(len(messages), start)
     matrix = np.concatenate(blocks)
     matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
-    return matrix, {"bulk": 1 / median(added), "bare_bulk": 1 / median(inserted)}
+    return matrix, {"bulk": 1 / median(added), "bare_bulk": 1 / median(inserted), **moving.rates()}
 
 
 def _rows(contents: Sequence[str]) -> tuple[NDArray[np.float32], list[Row]]:

@@ -67,6 +67,8 @@ def _figures(n: int, found: Mapping[str, float], opened: Sequence[Mapping[str, f
     yield Figure("single add", n, found["add"], "ms", "bare insert + commit", insert, most=30)
     yield Figure("bulk add", n, found["bulk"], "/s", "bare insert + commit", 1000 / insert, least=0.1)
     yield Figure("bulk add", n, found["bulk"], "/s", "bare bulk insert", found["bare_bulk"])
+    for shape, name in (("import_short", "import, 20 a chat"), ("import_long", "import, one chat")):
+        yield Figure(name, n, found[shape], "/s", "bulk add", found["bulk"], least=0.5)
     most = (5 if large else 15) if big else None
     yield Figure("search, k=10", n, plain, "ms", "dot product, top-k", found["dot"], most=most)
     yield Figure("  after an add", n, found["search_after_add"], "ms", "plain search", plain, most=3)
