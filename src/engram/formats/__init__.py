@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, cast
 
 from engram.formats.base import Format, Incoming, Skipped
@@ -35,9 +36,7 @@ _LAST: Final = ("transcript", "markdown")
 
 def format_names() -> list[str]:
     """The formats that can be imported, in the order in which `detect` asks them."""
-    names = _entries().keys()
-    others = sorted(names - {*_ORDER, *_LAST})
-    return [name for name in (*_ORDER, *others, *_LAST) if name in names]
+    return _ordered(_entries())
 
 
 def load_format(name: str) -> Format:
@@ -50,12 +49,18 @@ def load_format(name: str) -> Format:
 
 def detect(source: Source) -> Format:
     """The first format that recognises the source. Raises `InvalidInput` where none does."""
-    for name in format_names():
-        if (found := load_format(name)).recognises(source):
+    entries = _entries()
+    for name in _ordered(entries):
+        found = cast("Format", entries[name].load()())
+        if found.recognises(source):
             return found
-    raise InvalidInput(
-        f"{source.path}: no known kind of file; say which it is: format may be {', '.join(format_names())}"
-    )
+    known = ", ".join(_ordered(entries))
+    raise InvalidInput(f"{source.path}: no known kind of file; say which it is: format may be {known}")
+
+
+def _ordered(names: Collection[str]) -> list[str]:
+    others = sorted(set(names) - {*_ORDER, *_LAST})
+    return [name for name in (*_ORDER, *others, *_LAST) if name in names]
 
 
 def _entries() -> dict[str, EntryPoint]:

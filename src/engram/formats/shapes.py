@@ -51,7 +51,7 @@ def values(source: Source, name: str) -> Iterator[tuple[str, Any]]:
 def branch(parents: Mapping[str, str | None], leaf: str) -> tuple[list[str], str | None]:
     """The ids from the root of a tree to a leaf, and what is wrong with it, if anything is."""
     ids: dict[str, None] = {}
-    at: str | None = leaf
+    at: str | None = leaf if parents else None
     while at is not None and at in parents and at not in ids:
         ids[at] = None
         at = parents[at]

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from engram.formats.archive import Limits, Zip, folder_files, is_zip
 from engram.formats.streaming import Unreadable, json_items, json_text, text_lines, text_pieces
@@ -69,7 +69,7 @@ class Source:
         """The file as messages call it: `export.zip/conversations.json`."""
         return f"{self.path}/{name}" if self._zip else str(self._file(name))
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> io.BufferedReader:
         """The bytes of a file, decompressed as they are read and held against the limits; `.gz` is unpacked.
 
         Reading raises `InvalidInput` naming the file where it is truncated, broken or a bomb.
@@ -81,7 +81,7 @@ class Source:
         data = b""
         try:
             with self._open(name, count=False) as stream:
-                while len(data) < size and (piece := stream.read(size - len(data))):
+                while len(data) < size and (piece := stream.read1(size - len(data))):
                     data += piece
         except Unreadable:
             pass  # whoever reads it through is told
@@ -151,7 +151,7 @@ class Source:
     def _file(self, name: str) -> Path:
         return self.path / name if self.is_folder else self.path
 
-    def _open(self, name: str, *, count: bool) -> BinaryIO:
+    def _open(self, name: str, *, count: bool) -> io.BufferedReader:
         if name not in self._known:
             raise InvalidInput(f"{self.path}: there is no file {name!r} in it")
         place, size = self.place(name), None
@@ -205,6 +205,7 @@ class Stream(io.RawIOBase):
         under: Stream | None = None,
     ) -> None:
         self.inner = inner
+        self._take = getattr(inner, "read1", inner.read)  # what there is before it breaks, too
         self.place = place
         self.note = note
         self.size = size
@@ -218,7 +219,7 @@ class Stream(io.RawIOBase):
         """Fill the buffer, or as much of it as there is."""
         room = memoryview(buffer)
         try:
-            data = self.inner.read(len(room)) or b""
+            data = self._take(len(room)) or b""
         except _BROKEN as error:
             raise Unreadable(
                 self.place, f"truncated or damaged ({str(error) or type(error).__name__})"

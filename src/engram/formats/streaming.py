@@ -6,8 +6,9 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from math import isfinite
-from typing import Any, BinaryIO, Final, Never
+from typing import Any, Final, Never
 
 from engram.kernel.errors import InvalidInput
 
@@ -34,12 +35,14 @@ class Unreadable(InvalidInput):
         self.reason = reason
 
 
-def text_pieces(stream: BinaryIO, place: str) -> Iterator[str]:
+def text_pieces(stream: BufferedReader, place: str) -> Iterator[str]:
     """The text of a stream in pieces: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Raises `InvalidInput` naming the line and the byte for what is neither, after all that stands before it.
     """
     first = _read(stream, place, 1)
+    if first.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise InvalidInput(f"{place}:1: not UTF-8 (it is UTF-32); save it as UTF-8")
     encoding, mark = next(((name, len(bom)) for bom, name in _BOMS if first.startswith(bom)), ("utf-8", 0))
     decoder = codecs.getincrementaldecoder(encoding)()
     data, done, line = first[mark:], mark, 1
@@ -63,9 +66,9 @@ def text_pieces(stream: BinaryIO, place: str) -> Iterator[str]:
         data = _read(stream, place, line)
 
 
-def _read(stream: BinaryIO, place: str, line: int) -> bytes:
+def _read(stream: BufferedReader, place: str, line: int) -> bytes:
     try:
-        return stream.read(_PIECE)
+        return stream.read1(_PIECE)
     except Unreadable as error:
         raise InvalidInput(f"{place}:{line}: {error.reason}") from error
 
