@@ -122,13 +122,18 @@ def documented(site: Path) -> set[str]:
 
 
 def names_of(module: str) -> list[tuple[str, set[str]]]:
-    """What a module exports, each with the full names that it goes by."""
+    """What a module exports, each with the full names that it goes by in public."""
     loaded = import_module(module)
-    exported = [(name, getattr(loaded, name)) for name in getattr(loaded, "__all__", ())]
     return [
-        (name, {f"{module}.{name}", f"{getattr(value, '__module__', module)}.{name}"})
-        for name, value in exported
+        (name, {f"{home}.{name}" for home in homes(name, getattr(loaded, name))})
+        for name in getattr(loaded, "__all__", ())
     ]
+
+
+def homes(name: str, value: object) -> set[str]:
+    """The modules that a public name can be imported from, and the one that defines it."""
+    public = {module for module in PUBLIC if getattr(import_module(module), name, None) is value}
+    return public | {getattr(value, "__module__", "")}
 
 
 @pytest.mark.parametrize("module", sorted(PUBLIC))
