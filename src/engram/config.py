@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,22 @@ from engram.stores import open_store
 __all__ = [
     "DEFAULT_POLICY",
     "api_key",
+    "VARIABLES",
     "base_url",
     "default_url",
+    "chosen_embedder",
     "editor",
     "load_policy",
     "open_core",
     "policy_names",
     "remote_session",
 ]
+    "unknown_variables",
 
 DEFAULT_POLICY = "fusion"
 _MIN_CACHE_MB = 1
+VARIABLES = ("ENGRAM_URL", "ENGRAM_HOME", "ENGRAM_MODEL", "ENGRAM_API_KEY", "ENGRAM_BASE_URL")
+"""The environment variables of engram's own that are read."""
 
 
 def default_url() -> str:
@@ -96,6 +102,17 @@ def _endpoint(embedder: Embedder | str | None) -> dict[str, str]:
         return {}
     found = {"api_key": api_key(), "base_url": base_url()}
     return {name: value for name, value in found.items() if value}
+def chosen_embedder(embedder: Embedder | str | None) -> Embedder:
+    """The embedder that a spec names, with address and key from the environment. Raises `ConfigError`."""
+    return load_embedder(embedder, **_endpoint(embedder))
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """Variables that are set and look like engram's but are none, with the name that may be meant."""
+    unknown = sorted(name for name in os.environ if name.startswith("ENGRAM_") and name not in VARIABLES)
+    return {name: next(iter(get_close_matches(name, VARIABLES, n=1)), None) for name in unknown}
+
+
 
 
 def _aware(clock: Clock) -> Clock:

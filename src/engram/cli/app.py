@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engram.cli import about, moving, reading, records, upkeep, writing
+from engram.cli import about, health, moving, reading, records, upkeep, writing
 from engram.cli.bench import bench
 from engram.cli.demo import demo
 from engram.cli.group import ErrorGroup
@@ -80,6 +80,8 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_UPKEEP, upkeep.verify, "verify", ""),
     (_UPKEEP, upkeep.repair, "repair", ""),
     (_UPKEEP, upkeep.reembed, "reembed", "--embedder sentence-transformers:all-MiniLM-L6-v2"),
+    (_UPKEEP, health.migrate, "migrate", "--dry-run"),
+    (_UPKEEP, health.doctor, "doctor", "--full"),
     (_TRY, demo, "demo", ""),
     (_TRY, about.policies, "policies", "--json"),
     (_TRY, about.completion, "completion", "bash --install"),

@@ -13,7 +13,7 @@ from engram.cli.output import counting, emit, output, printable
 if TYPE_CHECKING:
     from engram.engine.results import Report
 
-__all__ = ["reembed", "repair", "size", "stats", "verify"]
+__all__ = ["reembed", "repair", "stats", "verify"]
 
 _SHOWN = 20
 
@@ -48,17 +48,9 @@ def stats(
         console.print(f"{'picture':<12} {plot}", markup=False, soft_wrap=True)
 
 
-def size(value: int) -> str:
-    """A number of bytes, for people."""
-    amount, unit = float(value), "bytes"
-    for unit in ("bytes", "KB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            break
-        amount /= 1000
-    return f"{value:,} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
-
-
 def _shown(name: str, value: object) -> str:
+    from engram.kernel.keeping import size
+
     if isinstance(value, dict):
         return ", ".join(
             f"{key} {item:,}" if isinstance(item, int) else f"{key} {item}" for key, item in value.items()

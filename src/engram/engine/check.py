@@ -16,7 +16,7 @@ from engram.kernel.errors import ModelError
 from engram.kernel.protocols import Batch, Entry, Op, Rebuild, Reindex, Unstage
 from engram.kernel.record import Record
 
-__all__ = ["REEMBED", "agrees", "repair", "verify"]
+__all__ = ["REEMBED", "agrees", "entry_problems", "repair", "verify"]
 
 REEMBED = "reembed"
 """The fact under which a store keeps whose entries are being staged."""
@@ -35,7 +35,7 @@ def verify(core: Core, progress: Progress | None = None) -> Report:
     for part in sweep(core.store):
         checked += sum(version.version == 1 for version in part.versions)
         problems += _chain_problems(part)
-        problems += [Problem(what, version.id) for version, what in _wrong(core, part)]
+        problems += [Problem(what, version.id) for version, what in entry_problems(core, part)]
         tell(len(part.versions))
     problems += index_problems(core)
     core.check_same()
@@ -57,7 +57,7 @@ def repair(core: Core, progress: Progress | None = None) -> Report:
     for part in sweep(core.store):
         checked += sum(version.version == 1 for version in part.versions)
         chained += len(_chain_problems(part))
-        wrong = [version for version, _ in _wrong(core, part)]
+        wrong = [version for version, _ in entry_problems(core, part)]
         if wrong:
             core.store.commit(Batch(tuple(_mends(core, wrong))))
             mended += len(wrong)
@@ -96,7 +96,7 @@ def _left_over(core: Core) -> list[Problem]:
     return []
 
 
-def _wrong(core: Core, part: Part) -> Iterator[tuple[Record, str]]:
+def entry_problems(core: Core, part: Part) -> Iterator[tuple[Record, str]]:
     """Versions whose entry differs from what their text gives, and what is wrong with it."""
     made = core.encode(part.versions) if part.versions else []
     for version, (words, vector) in zip(part.versions, made, strict=True):

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 from engram.kernel.clock import Clock, utc_now
 from engram.kernel.errors import ConfigError
+from engram.kernel.keeping import Keeper
 from engram.kernel.protocols import Store
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["open_store"]
+__all__ = ["keeper_of", "open_store"]
 
 GROUP = "engram.stores"
 _BUILT_IN = {"ram": "engram.stores.ram:open_ram", "sqlite": "engram.stores.sqlite:open_sqlite"}
@@ -39,6 +40,16 @@ def open_store(
     if scheme in ("postgresql", "postgres"):
         raise ConfigError(f"url: PostgreSQL stores are not there yet; it may be {_known()}")
     raise ConfigError(f"url: no store is installed for {scheme!r}; it may be {_known()}")
+
+
+def keeper_of(url: str) -> Keeper | None:
+    """Who looks after the files of the store at `url`; `None` where it has none that engram knows."""
+    if url.partition(":")[0].lower() != "sqlite":
+        return None
+    from engram.stores.sqlite.keeper import SqliteKeeper
+    from engram.stores.sqlite.store import path_of
+
+    return SqliteKeeper(path_of(url))
 
 
 def _built_in(scheme: str) -> list[EntryPoint]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from engram.kernel.errors import ConfigError, NeedsMigration
+from engram.kernel.errors import ConfigError, NeedsMigration, StoreError
+from engram.kernel.keeping import size
 from engram.stores.sqlite.queries import FOLDER, statements
 
-__all__ = ["Migration", "backups", "built_in", "migrate"]
+__all__ = ["Migration", "backups", "built_in", "format_of", "migrate"]
 
+_PAGES = 2048  # copied between two reports of progress
 APPLICATION = 0x656E6772  # "engr", in the file's header
 
 
@@ -23,6 +26,12 @@ class Migration:
 
     number: int
     script: str
+
+    @property
+    def title(self) -> str:
+        """What the step is for: the sentence behind the number in its first line."""
+        first = self.script.lstrip().partition("\n")[0]
+        return first.partition(": ")[2].rstrip(".") if first.startswith("--") else ""
 
 
 def built_in() -> list[Migration]:
@@ -38,19 +47,21 @@ def migrate(
     path: Path,
     steps: Sequence[Migration],
     first: Callable[[sqlite3.Connection], None],
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> None:
     """Apply the steps that the database still lacks; `first` fills a new one.
 
     Each step is one transaction with its number in it, so a crash leaves the state before the step.
-    Before an existing database changes, a copy of it is written beside it, and removed when all is done.
-    Raises `NeedsMigration` for a newer format and `ConfigError` for a database of something else.
+    Before an existing database changes, a copy of it is written beside it, and removed when all is done;
+    `progress` counts its bytes. Raises `NeedsMigration` for a newer format, `ConfigError` for a database
+    of something else, and `StoreError` where the disk has no room for the copy.
     """
     latest = steps[-1].number
-    number = _format(connection, path, latest)
+    number = format_of(connection, path, latest)
     connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if number < latest:
         for step in steps:
-            _apply(connection, path, step, latest, first)
+            _apply(connection, path, step, latest, first, progress)
     for copy in backups(path):
         copy.unlink(missing_ok=True)
 
@@ -64,7 +75,8 @@ def _escaped(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
-def _format(connection: sqlite3.Connection, path: Path, latest: int) -> int:
+def format_of(connection: sqlite3.Connection, path: Path, latest: int) -> int:
+    """The database's format, 0 for an empty one. Raises as `migrate` does."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     number: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if application == APPLICATION:
@@ -85,13 +97,14 @@ def _apply(
     step: Migration,
     latest: int,
     first: Callable[[sqlite3.Connection], None],
+    progress: Callable[[int, int | None], None] | None,
 ) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        before = _format(connection, path, latest)
+        before = format_of(connection, path, latest)
         if before < step.number:
             if before:
-                _back_up(path, before)
+                _back_up(path, before, progress)
             for statement in statements(step.script):
                 connection.execute(statement)
             if not before:
@@ -104,12 +117,24 @@ def _apply(
             connection.execute("ROLLBACK")
 
 
-def _back_up(path: Path, number: int) -> None:
+def _back_up(path: Path, number: int, progress: Callable[[int, int | None], None] | None) -> None:
     """Copy what is committed to `<name>.before-<number>`."""
+    needed, free = path.stat().st_size, shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise StoreError(
+            f"{path}: the copy that is kept during a migration needs {size(needed)}, and the disk has "
+            f"{size(free)}; free space and call again"
+        )
     copy = path.with_name(f"{path.name}.before-{number}")
     part = path.with_name(f"{path.name}.before-{number}-part")
     part.unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
-        source.backup(target)
+        page = source.execute("PRAGMA page_size").fetchone()[0]
+
+        def tell(_status: int, left: int, total: int) -> None:
+            if progress is not None:
+                progress((total - left) * page, total * page)
+
+        source.backup(target, pages=_PAGES, progress=tell)
     part.replace(copy)

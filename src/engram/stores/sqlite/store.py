@@ -24,7 +24,7 @@ from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.records import ScopeIds
 from engram.stores.sqlite.write import Transaction
 
-__all__ = ["SqliteStore", "open_sqlite"]
+__all__ = ["SqliteStore", "open_sqlite", "path_of"]
 
 _PREFIX = "sqlite:///"
 _SMALLEST = 512  # bytes of the smallest database
@@ -35,12 +35,17 @@ def open_sqlite(
     url: str, *, durability: str = "process", clock: Clock = utc_now, seed: int = 0
 ) -> SqliteStore:
     """The store of `sqlite:///relative/path` or `sqlite:////absolute/path`; the file is made if need be."""
+    return SqliteStore(path_of(url), durability=durability, clock=clock, seed=seed)
+
+
+def path_of(url: str) -> Path:
+    """The file that a url names. Raises `ConfigError` where it names none."""
     path = url.removeprefix(_PREFIX)
     if not url.startswith(_PREFIX) or not path:
         raise ConfigError(
             f"url: {url!r} names no file; write sqlite:///relative/path or sqlite:////absolute/path"
         )
-    return SqliteStore(Path(path), durability=durability, clock=clock, seed=seed)
+    return Path(path)
 
 
 class SqliteStore:
