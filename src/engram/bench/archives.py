@@ -34,14 +34,15 @@ def chats(count: int, *, start: int = 0, turns: int = TURNS, repeat: int = 1) ->
         first += len(block)
 
 
-def write_export(path: Path, conversations: Iterable[Mapping[str, Any]]) -> None:
+def write_export(path: Path, conversations: Iterable[Mapping[str, Any]], *, compressed: bool = True) -> None:
     """Write them as an export: `conversations.json`, in a zip where the path ends in `.zip`."""
     if path.suffix != ".zip":
         with path.open("w", encoding="utf-8") as file:
             file.writelines(_lines(conversations))
         return
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        zipfile.ZipFile(path, "w", method, compresslevel=1) as archive,
         archive.open(_MEMBER, "w", force_zip64=True) as member,
         io.TextIOWrapper(member, encoding="utf-8") as text,
     ):

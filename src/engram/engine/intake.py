@@ -103,8 +103,7 @@ def take_in(
     intake = _Intake(core, request, Tally(format, request))
     try:
         for number, item in enumerate(items, 1):
-            intake.take(item)
-            if number % BATCH == 0:
+            if intake.take(item) or number % BATCH == 0:
                 intake.told(source)
     except InvalidInput as error:
         intake.flush()
@@ -135,23 +134,25 @@ class _Intake:
         if self.request.progress is not None:
             self.request.progress(source.bytes_read, source.total_bytes)
 
-    def take(self, item: Incoming | Skipped) -> None:
-        """Look at one thing of the file; batches are stored as they fill."""
+    def take(self, item: Incoming | Skipped) -> bool:
+        """Look at one thing of the file; batches are stored as they fill, and whether one was now."""
         if isinstance(item, Skipped):
             self.tally.leave(item.place, item.reason, failed=item.lost)
-            return
+            return False
         try:
             made = self._draft(item)
         except InvalidInput as error:
             self.tally.leave(item.place, str(error), failed=True)
-            return
+            return False
         if not made.record.text.strip() and not any(item.message.get(key) for key in _CALLS):
             self.tally.leave(item.place, _EMPTY)
-            return
+            return False
         self._waiting.append((item.place, made))
         self._text += len(made.record.text)
-        if len(self._waiting) >= BATCH or self._text >= _BATCH_TEXT:
+        full = len(self._waiting) >= BATCH or self._text >= _BATCH_TEXT
+        if full:
             self.flush()
+        return full
 
     def flush(self) -> None:
         """Store what waits."""
