@@ -15,7 +15,7 @@ from engram.kernel.errors import ConfigError, NeedsMigration, StoreError
 from engram.kernel.keeping import Finding, MigrationPlan, MigrationStep, size
 from engram.stores.sqlite.connection import connect
 from engram.stores.sqlite.errors import translated, translation
-from engram.stores.sqlite.migrate import backups, built_in, format_of, migrate
+from engram.stores.sqlite.migrate import backups, built_in, format_of, migrate, refuse_scrap
 
 __all__ = ["SqliteKeeper"]
 
@@ -199,16 +199,21 @@ class SqliteKeeper:
             yield Finding("disk", "ok", f"{size(free)} free")
 
     def _format(self) -> int:
-        """The number of the format, read without changing a byte."""
+        """The number of the format, read without changing a byte or leaving a file."""
+        refuse_scrap(self.path)
         address = f"file:{quote(str(self.path))}?mode=ro"
+        unshared = f"{address}&immutable=1"
         latest = built_in()[-1].number
+        logged = self.path.with_name(self.path.name + "-wal").exists()
         try:
-            with closing(sqlite3.connect(address, uri=True)) as link:
+            with closing(sqlite3.connect(address if logged else unshared, uri=True)) as link:
                 return format_of(link, self.path, latest)
         except sqlite3.OperationalError:
-            pass  # a log cannot be opened in a folder that cannot be written: what is in the file must do
+            pass  # the log cannot be opened in a folder that cannot be written: what is in the file must do
+        except sqlite3.Error as error:
+            raise translation(error, self.path) from error
         try:
-            with closing(sqlite3.connect(f"{address}&immutable=1", uri=True)) as link:
+            with closing(sqlite3.connect(unshared, uri=True)) as link:
                 return format_of(link, self.path, latest)
         except sqlite3.Error as error:
             raise translation(error, self.path) from error

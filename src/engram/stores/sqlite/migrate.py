@@ -14,8 +14,9 @@ from engram.kernel.errors import ConfigError, NeedsMigration, StoreError
 from engram.kernel.keeping import size
 from engram.stores.sqlite.queries import FOLDER, statements
 
-__all__ = ["Migration", "backups", "built_in", "format_of", "migrate"]
+__all__ = ["Migration", "backups", "built_in", "format_of", "migrate", "refuse_scrap"]
 
+_SMALLEST = 512  # bytes of the smallest database
 _PAGES = 2048  # copied between two reports of progress
 APPLICATION = 0x656E6772  # "engr", in the file's header
 
@@ -69,6 +70,12 @@ def migrate(
 def backups(path: Path) -> list[Path]:
     """Copies of the database that a migration has left beside it."""
     return sorted(path.parent.glob(_escaped(path.name) + ".before-*"))
+
+
+def refuse_scrap(path: Path) -> None:
+    """Raise `ConfigError` for a file too small for a database, which SQLite would take for an empty one."""
+    if 0 < path.stat().st_size < _SMALLEST:
+        raise ConfigError(f"{path}: the file is not a database; give another path, or move the file away")
 
 
 def _escaped(name: str) -> str:

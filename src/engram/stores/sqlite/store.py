@@ -19,7 +19,7 @@ from engram.stores.sqlite.check import problems
 from engram.stores.sqlite.connection import Database
 from engram.stores.sqlite.erase import purge
 from engram.stores.sqlite.errors import translated
-from engram.stores.sqlite.migrate import Migration, built_in, migrate
+from engram.stores.sqlite.migrate import Migration, built_in, migrate, refuse_scrap
 from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.records import ScopeIds
 from engram.stores.sqlite.write import Transaction
@@ -27,7 +27,6 @@ from engram.stores.sqlite.write import Transaction
 __all__ = ["SqliteStore", "open_sqlite", "path_of"]
 
 _PREFIX = "sqlite:///"
-_SMALLEST = 512  # bytes of the smallest database
 _READ = queries("read")
 
 
@@ -157,5 +156,5 @@ def _make_file(path: Path) -> None:
     if not path.exists():
         with suppress(FileExistsError):  # another process was faster
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    elif 0 < path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty database
-        raise ConfigError(f"{path}: the file is not a database; give another path, or move the file away")
+    else:
+        refuse_scrap(path)
