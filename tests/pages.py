@@ -4,7 +4,8 @@
 - ```` ```python ```` runs in one namespace a page; a ```` ```text ```` right behind it is what it prints;
 - ```` ```sh ```` is commands, ```` ```console ```` is commands behind `$ ` with what they print.
 
-In what is printed, `…` stands for the rest of a line, or on a line of its own for any lines.
+In what is printed, `…` stands for anything in a line, or on a line of its own for any lines; an id for any
+id, and a moment for itself or any minute of today.
 """
 
 import os
@@ -14,6 +15,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterable
 from contextlib import redirect_stdout
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,9 @@ NOT_RUN = {
     r"engram .*\bopenai:": "asks a server",
 }
 _INFO = re.compile(r'(?P<language>\w*)(?: title="(?P<title>[^"]+)")?$')
+_ID = r"[0-9A-HJKMNP-TV-Z]{26}"
+_MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+_VARIES = re.compile(f"(…|{_ID}|{_MOMENT})")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\]*\"")
 _SHELL = re.compile(r"[|&;<>$`*?~\\(){}]")
 
@@ -169,13 +174,23 @@ def install(folder: Path) -> None:
 
 def check_output(what: str, printed: str, expected: str) -> None:
     """Fail where what was printed is not what the page shows."""
-    lines = [line.rstrip() for line in expected.strip("\n").splitlines()]
     pattern = "".join(
-        r"(?:.*\n)*?" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"[ \t]*\n"
-        for line in lines
+        r"(?:.*\n)*?" if line == "…" else "".join(map(_matching, _VARIES.split(line))) + r"[ \t]*\n"
+        for line in (line.rstrip() for line in expected.strip("\n").splitlines())
     )
     given = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines()) + "\n"
     assert re.fullmatch(pattern, given), f"{what}: the page shows\n{expected}\nbut it prints\n{printed}"
+
+
+def _matching(part: str) -> str:
+    """The pattern of a part of a line that a page shows."""
+    if part == "…":
+        return ".*"
+    if re.fullmatch(_ID, part):
+        return _ID
+    if re.fullmatch(_MOMENT, part):
+        return f"(?:{part}|{datetime.now(UTC):%Y-%m-%d} [0-9:]{{5}})"
+    return re.escape(part)
 
 
 def _plain(line: str) -> bool:

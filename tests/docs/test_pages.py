@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def test_the_readme_and_the_quick_start_have_code() -> None:
         assert all(f"\n```{language}\n" in text for language in ("python", "sh"))
 
 
+def test_the_chatbot_has_thirty_lines() -> None:
+    page = (ROOT / "docs" / "howto" / "chatbot.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r'^```python title="chat.py"\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
+    assert program.count("\n") <= 30
+
+
 def test_every_make_target_on_a_page_exists() -> None:
     targets = set(re.findall(r"^([.a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     asked = {word for line in shell_lines() if line.startswith("make ") for word in line.split()[1:2]}
@@ -102,7 +109,11 @@ def test_files_output_and_commands_work_together(folder: Path) -> None:
     assert read_page(page, folder) == ["file", "console", "python", "text"]
 
 
-def test_dots_stand_for_the_rest() -> None:
+def test_dots_ids_and_moments_stand_for_others() -> None:
     check_output("it", "a 12 b\nsome\nmore\nend\n", "a … b\n…\nend\n")
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    check_output("it", f"{'0' * 26} {now}\n", "06GZWG9EE000000002AJZXEGGT 2026-02-03 10:00\n")
+    with pytest.raises(AssertionError, match="the page shows"):
+        check_output("it", "2020-01-01 10:00\n", "2026-02-03 10:00\n")
     with pytest.raises(AssertionError, match="the page shows"):
         check_output("it", "a 12 c\n", "a … b\n")
