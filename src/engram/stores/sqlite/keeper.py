@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -39,6 +40,7 @@ _REMOTE = frozenset(
         "davfs",
     }
 )
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _MOUNTS = Path("/proc/self/mounts")
 _OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -115,7 +117,7 @@ class SqliteKeeper:
         if not folder.is_dir():
             what = f"the folder {folder} does not exist"
             yield Finding("file", "wrong", what, f"mkdir -p {folder}, or give another --url")
-        elif not os.access(folder, os.W_OK | os.X_OK):
+        elif not _may(folder, os.W_OK | os.X_OK):
             what = f"there is no store yet, and the folder {folder} cannot be written"
             yield Finding("file", "wrong", what, f"chmod u+wx {folder}, or give another --url")
         else:
@@ -126,7 +128,7 @@ class SqliteKeeper:
         """What is in the way of reading the file as a store at all."""
         if not self.path.is_file():
             return Finding("file", "wrong", f"{self.path} is no file", "give another --url")
-        if not os.access(self.path, os.R_OK):
+        if not _may(self.path, os.R_OK):
             return Finding("file", "wrong", f"{self.path} cannot be read", f"chmod u+rw {self.path}")
         if self.exists:
             try:
@@ -141,9 +143,9 @@ class SqliteKeeper:
 
     def _rights(self) -> Iterator[Finding]:
         folder = self.path.parent
-        if not os.access(self.path, os.W_OK):
+        if not _may(self.path, os.W_OK):
             yield Finding("rights", "wrong", f"{self.path} cannot be written", f"chmod u+w {self.path}")
-        elif not os.access(folder, os.W_OK | os.X_OK):
+        elif not _may(folder, os.W_OK | os.X_OK):
             what = f"the folder {folder} cannot be written: SQLite keeps its log there"
             yield Finding("rights", "wrong", what, f"chmod u+wx {folder}")
         elif os.name == "posix" and any(_open_to_others(file) for file in (self.path, *self._beside())):
@@ -227,6 +229,11 @@ def _never(_: sqlite3.Connection) -> None:
     raise StoreError("the store vanished while it was migrated; call again")
 
 
+def _may(path: Path, mode: int) -> bool:
+    """Whether this process may do that, whoever started it."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _open_to_others(file: Path) -> bool:
     return bool(file.stat().st_mode & _OPEN_TO_OTHERS)
 
@@ -246,7 +253,7 @@ def _file_system(path: Path, mounts: Path) -> str | None:
     found, longest = None, -1
     for line in lines:
         _, place, kind, *_ = [*line.split(" "), "", "", ""]
-        point = place.encode().decode("unicode_escape")
+        point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), place)
         if path.is_relative_to(point) and len(point) >= longest:
             found, longest = kind, len(point)
     return found

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from engram.kernel.errors import ConfigError, NeedsMigration, StoreError
@@ -35,12 +36,13 @@ class Migration:
         return first.partition(": ")[2].rstrip(".") if first.startswith("--") else ""
 
 
-def built_in() -> list[Migration]:
+@cache
+def built_in() -> tuple[Migration, ...]:
     """The steps that ship with the package, `sql/schema/<number>_<what>.sql`."""
-    return [
+    return tuple(
         Migration(int(path.name.partition("_")[0]), path.read_text(encoding="utf-8"))
         for path in sorted((FOLDER / "schema").glob("*.sql"))
-    ]
+    )
 
 
 def migrate(
