@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engram.aio import AsyncMemory as AsyncMemory
     from engram.aio import AsyncView as AsyncView
+    from engram.engine.chat import Budget as Budget
+    from engram.engine.chat import Chat as Chat
     from engram.engine.results import Item as Item
     from engram.engine.results import Page as Page
     from engram.engine.results import Receipt as Receipt
@@ -40,20 +42,21 @@ if TYPE_CHECKING:
     from engram.memory import Memory as Memory
     from engram.memory import View as View
     from engram.operators.packing import Context as Context
+    from engram.upkeep import reembed as reembed
 
 __version__ = "0.1.0"
-    from engram.upkeep import reembed as reembed
 """The version of the package."""
 
 _HOMES = {
     "engram.aio": ("AsyncMemory", "AsyncView"),
     "engram.memory": ("Memory", "View"),
+    "engram.engine.chat": ("Budget", "Chat"),
     "engram.engine.results": ("Item", "Page", "Receipt", "Report"),
     "engram.operators.packing": ("Context",),
+    "engram.upkeep": ("reembed",),
     "engram.kernel.policy": ("Policy",),
     "engram.kernel.record": ("Hit", "Record"),
     "engram.kernel.errors": (
-    "engram.upkeep": ("reembed",),
         "BadReply",
         "BudgetExceeded",
         "ConfigError",

@@ -11,13 +11,15 @@ from typing import Any, Self, TypeVar, Unpack
 from engram.bound import Bound, ScopeIds, as_ids
 from engram.config import open_core
 from engram.engine import check, portable, read, revise, upkeep, write
+from engram.engine.chat import Chat
 from engram.engine.lens import AsOf
 from engram.engine.progress import Progress
 from engram.engine.results import Imported, Left, Page, Receipt, Report
 from engram.kernel.adrive import arun
+from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock
 from engram.kernel.policy import Policy
-from engram.kernel.protocols import Embedder, Reranker
+from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.kernel.record import Hit, Record
 from engram.operators.packing import Context
 
@@ -39,8 +41,8 @@ class AsyncMemory:
         *,
         policy: Policy | str | None = None,
         embedder: Embedder | str | None = None,
-        model: Any = None,
-        reranker: Reranker | None = None,
+        model: Chat | ChatModel | str | None = None,
+        reranker: Reranker | AskingReranker | str | None = None,
         durability: str = "process",
         cache_mb: int = 512,
         clock: Clock | None = None,
@@ -58,6 +60,9 @@ class AsyncMemory:
             seed=seed,
         )
         self._bound = Bound(core)
+
+    def __repr__(self) -> str:
+        return self._bound.shown("AsyncMemory")
 
     async def add(
         self,
@@ -280,6 +285,9 @@ class AsyncView:
     def __init__(self, bound: Bound, lens: AsOf) -> None:
         self._bound = bound
         self._lens = lens
+
+    def __repr__(self) -> str:
+        return self._bound.shown("AsyncView", self._lens)
 
     async def search(
         self,

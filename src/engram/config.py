@@ -7,35 +7,41 @@ from datetime import datetime
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
+from engram.engine.chat import Chat
 from engram.engine.core import Core
+from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock, utc_now
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy
-from engram.kernel.protocols import Embedder, Reranker
+from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.models import load_embedder
 from engram.stores import open_store
 
 __all__ = [
     "DEFAULT_POLICY",
-    "api_key",
     "VARIABLES",
+    "api_key",
     "base_url",
-    "default_url",
     "chosen_embedder",
+    "default_url",
     "editor",
     "load_policy",
     "open_core",
     "policy_names",
     "remote_session",
-]
     "unknown_variables",
+]
 
 DEFAULT_POLICY = "fusion"
-_MIN_CACHE_MB = 1
 VARIABLES = ("ENGRAM_URL", "ENGRAM_HOME", "ENGRAM_MODEL", "ENGRAM_API_KEY", "ENGRAM_BASE_URL")
 """The environment variables of engram's own that are read."""
+_MIN_CACHE_MB = 1
+_KEYS = {
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "openrouter": ("OPENROUTER_API_KEY",),
+}
 
 
 def default_url() -> str:
@@ -96,12 +102,6 @@ def load_policy(policy: Policy | str | None) -> Policy:
     raise ConfigError(f"policy: {name!r} is not one of {', '.join(policy_names())}")
 
 
-def _endpoint(embedder: Embedder | str | None) -> dict[str, str]:
-    """Address and key for an embedder behind an endpoint, where the environment has them."""
-    if not isinstance(embedder, str) or not embedder.startswith("openai:"):
-        return {}
-    found = {"api_key": api_key(), "base_url": base_url()}
-    return {name: value for name, value in found.items() if value}
 def chosen_embedder(embedder: Embedder | str | None) -> Embedder:
     """The embedder that a spec names, with address and key from the environment. Raises `ConfigError`."""
     return load_embedder(embedder, **_endpoint(embedder))
@@ -113,6 +113,66 @@ def unknown_variables() -> dict[str, str | None]:
     return {name: next(iter(get_close_matches(name, VARIABLES, n=1)), None) for name in unknown}
 
 
+def _endpoint(embedder: Embedder | str | None) -> dict[str, str]:
+    """Address and key for an embedder behind an endpoint, where the environment has them."""
+    if not isinstance(embedder, str) or not embedder.startswith("openai:"):
+        return {}
+    found = {"api_key": api_key(), "base_url": base_url()}
+    return {name: value for name, value in found.items() if value}
+
+
+def _chat(model: Chat | ChatModel | str | None, seed: int) -> tuple[ChatModel | None, Chat | None]:
+    """The chat model with its layers, and its settings; `ENGRAM_MODEL` where none is given.
+
+    A chat model that is given bare is taken as it is, without limits or retries around it.
+    """
+    from engram.models.chat import layered, load_chat_model
+
+    given = model or os.environ.get("ENGRAM_MODEL") or None
+    if given is None:
+        return None, None
+    if not isinstance(given, Chat | str):
+        return load_chat_model(given), Chat(given)
+    chat = given if isinstance(given, Chat) else Chat(given)
+    options = {**_model_endpoint(chat.model), **chat.options} if isinstance(chat.model, str) else {}
+    bare = load_chat_model(chat.model, options)
+    wrapped = layered(
+        bare,
+        timeout=chat.timeout,
+        retries=chat.retries,
+        patience=chat.patience,
+        calls=chat.calls,
+        seed=seed,
+    )
+    return wrapped, chat
+
+
+def _model_endpoint(spec: str) -> dict[str, str]:
+    """Address and key for a chat model of that kind, where the environment has them."""
+    kind = spec.partition(":")[0]
+    if kind == "openai":
+        found = {"api_key": api_key(), "base_url": base_url()}
+    elif kind == "ollama":
+        found = {"base_url": _ollama(os.environ.get("OLLAMA_HOST"))}
+    else:
+        names = _KEYS.get(kind, ())
+        found = {"api_key": next((key for name in names if (key := os.environ.get(name))), None)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _ollama(host: str | None) -> str | None:
+    """The address that Ollama's own `OLLAMA_HOST` names; it may lack the scheme and the port."""
+    if not host:
+        return None
+    scheme, _, rest = host.rpartition("://")
+    place, _, port = rest.rstrip("/").partition(":")
+    return f"{scheme or 'http'}://{'127.0.0.1' if place == '0.0.0.0' else place}:{port or 11434}/v1"  # noqa: S104 - compared
+
+
+def _reranker(reranker: Reranker | AskingReranker | str) -> Reranker | AskingReranker:
+    from engram.models.rerankers import load_reranker
+
+    return load_reranker(reranker)
 
 
 def _aware(clock: Clock) -> Clock:
@@ -132,8 +192,8 @@ def open_core(
     *,
     policy: Policy | str | None = None,
     embedder: Embedder | str | None = None,
-    model: Any = None,
-    reranker: Reranker | None = None,
+    model: Chat | ChatModel | str | None = None,
+    reranker: Reranker | AskingReranker | str | None = None,
     durability: str = "process",
     cache_mb: int = 512,
     clock: Clock | None = None,
@@ -151,7 +211,9 @@ def open_core(
     if not isinstance(size, int) or size < _MIN_CACHE_MB:
         raise ConfigError(f"cache_mb: expected at least {_MIN_CACHE_MB}, got {cache_mb!r}")
     chosen = load_policy(policy)
-    vectors = load_embedder(embedder, **_endpoint(embedder))
+    vectors = chosen_embedder(embedder)
+    asked, chat = _chat(model, seed)
+    again = None if reranker is None else _reranker(reranker)
     aware = utc_now if clock is None else _aware(clock)
     address = url or default_url()
     store = open_store(address, durability=durability, clock=aware, seed=seed)
@@ -160,8 +222,9 @@ def open_core(
         policy=chosen,
         embedder=vectors,
         clock=aware,
-        model=model,
-        reranker=reranker,
+        model=asked,
+        chat=chat,
+        reranker=again,
         seed=seed,
         cache_bytes=cache_mb << 20,
         url=address,

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 from engram.bound import Bound, ScopeIds, as_ids
 from engram.config import open_core
 from engram.engine import check, portable, read, revise, upkeep, write
+from engram.engine.chat import Chat
 from engram.engine.lens import AsOf
 from engram.engine.progress import Progress
 from engram.engine.results import Imported, Left, Page, Receipt, Report
@@ -17,7 +18,7 @@ from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock
 from engram.kernel.drive import run
 from engram.kernel.policy import Policy
-from engram.kernel.protocols import Embedder, Reranker
+from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.kernel.record import Hit, Record
 from engram.operators.packing import Context
 
@@ -30,7 +31,9 @@ class Memory:
     """A memory: it keeps what was said, finds it again, and forgets it when told to.
 
     `url` is `ram:`, `sqlite:///path` or `None` for one file in the platform's data folder. `policy` is a
-    policy or its name, `embedder` one or a spec such as `sentence-transformers:NAME`. `durability` is
+    policy or its name, `embedder` one or a spec such as `sentence-transformers:NAME`. `model` is a chat
+    model, its spec such as `openai:gpt-5-mini`, or a `Chat` with its settings; `reranker` one, or its spec.
+    `durability` is
     `process` (survives a killed process) or `power` (also a power loss). `cache_mb` bounds the in-memory
     indexes, in MB. The same `clock`, `seed` and model replies give the same memory, byte for byte.
 
@@ -45,8 +48,8 @@ class Memory:
         *,
         policy: Policy | str | None = None,
         embedder: Embedder | str | None = None,
-        model: Any = None,
-        reranker: Reranker | None = None,
+        model: Chat | ChatModel | str | None = None,
+        reranker: Reranker | AskingReranker | str | None = None,
         durability: str = "process",
         cache_mb: int = 512,
         clock: Clock | None = None,
@@ -64,6 +67,9 @@ class Memory:
             seed=seed,
         )
         self._bound = Bound(core)
+
+    def __repr__(self) -> str:
+        return self._bound.shown("Memory")
 
     def add(
         self,
@@ -284,6 +290,9 @@ class View:
     def __init__(self, bound: Bound, lens: AsOf) -> None:
         self._bound = bound
         self._lens = lens
+
+    def __repr__(self) -> str:
+        return self._bound.shown("View", self._lens)
 
     def search(
         self,

@@ -14,6 +14,7 @@ from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
 from engram.policies.rrf import RRF
+from engram.testing.doubles import ScriptedModel as Double
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -34,17 +35,17 @@ class Ticking:
         return self.now
 
 
-class ScriptedModel:
-    """Answers by a function of the prompt; counts its calls."""
+class ScriptedModel(Double):
+    """Answers by a function of the prompt; `answer` may be put in its place."""
 
     def __init__(self, answer: Callable[[str], str]) -> None:
+        super().__init__(lambda request: self.answer(request.messages[-1].text))
         self.answer = answer
-        self.prompts: list[str] = []
 
-    def complete(self, prompt: str, *, system: str = "") -> str:
-        """The scripted answer."""
-        self.prompts.append(prompt)
-        return self.answer(prompt)
+    @property
+    def prompts(self) -> list[str]:
+        """What it was asked."""
+        return self.asked
 
 
 def down(prompt: str) -> str:

@@ -119,7 +119,8 @@ sys.path.insert(0, sys.argv[2])
 from engine.helpers import Digest
 from engram import Memory
 class Slow:
-    def complete(self, prompt, *, system=""):
+    name = "slow"
+    def reply(self, request):
         print("asked", flush=True)
         time.sleep(60)
 Memory(sys.argv[1], policy=Digest(), model=Slow()).add("remember this", user_id="u")

@@ -10,14 +10,17 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from engram.engine.cache import IndexCache
+from engram.engine.chat import Chat
 from engram.engine.identity import Guarded, check_same, identity, opened_by, settled
 from engram.engine.lens import AsOf, Present
+from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock, from_micros, micros
 from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import (
+    AskingReranker,
     Embedder,
     Op,
     Put,
@@ -46,8 +49,9 @@ class Core:
     policy: Policy
     embedder: Embedder
     clock: Clock
-    model: Any = None
-    reranker: Reranker | None = None
+    model: ChatModel | None = None
+    chat: Chat | None = None
+    reranker: Reranker | AskingReranker | None = None
     seed: int = 0
     cache_bytes: int = 512 << 20
     told: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +65,7 @@ class Core:
         self.present = Present(self.store, self.cache, self.now)
         self._vectors: OrderedDict[str, Asked] = OrderedDict()
         self._lock = threading.Lock()
+        self.account = threading.Lock()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """One blocking operation of the engine on this core. Raises `StoreError` where it is closed."""

@@ -16,14 +16,14 @@ from engram.engine.performer import Performer
 from engram.engine.results import Item
 from engram.kernel.changes import Changes
 from engram.kernel.effects import Task, Under
-from engram.kernel.errors import Conflict, EngramError, ModelUnavailable
+from engram.kernel.errors import BudgetExceeded, Conflict, EngramError, ModelUnavailable
 from engram.kernel.protocols import Batch, Close, EndJob, Job, Lease, Mark, Op, PutJob, Require, Select
 from engram.kernel.record import Record, derived_id
 from engram.kernel.scope import Scope
 
 __all__ = ["WAIT_FOR_LANE", "Outcome", "run_job", "run_lane"]
 
-LEASE = timedelta(seconds=120)
+LEASE = timedelta(seconds=300)  # longer than one question takes with all its retries
 MAX_ATTEMPTS = 5
 MAX_CONFLICTS = 5
 WAIT_FOR_LANE = 30.0
@@ -39,7 +39,7 @@ class Outcome:
 
     items: list[Item] = field(default_factory=list)
     change_set: int | None = None
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
     left: bool = False
 
 
@@ -96,18 +96,19 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
     job = replace(job, owner=owners.new())
     finished = False
     dropped = threading.Event()
+    usage: dict[str, float] = {}
     try:
         if not await Task.of(_lease, core, job, dropped):
             finished = True
             gone = not await Task.of(_held, core, job.id)
             return await Task.of(_made_elsewhere, core, job.id) if gone else None
-        outcome = await (_embed(core, job) if job.kind == "embed" else _policy_job(core, job))
+        outcome = await (_embed(core, job) if job.kind == "embed" else _policy_job(core, job, usage))
         finished = True
         return outcome
     except EngramError as error:
         finished = True
         failed: Outcome = await Task.of(_put_back, core, job, error)
-        return failed
+        return replace(failed, usage=usage)
     finally:
         if not finished:
             dropped.set()
@@ -150,11 +151,11 @@ def _next_job(core: Core, lane: Scope, done: frozenset[str]) -> Job | None:
     return None
 
 
-async def _policy_job(core: Core, job: Job) -> Outcome:
+async def _policy_job(core: Core, job: Job, usage: dict[str, float]) -> Outcome:
     error: Conflict | None = None
     for _ in range(MAX_CONFLICTS):
         try:
-            return await _attempt(core, job)
+            return await _attempt(core, job, usage)
         except Conflict as conflict:
             error = conflict
             current = await Task.of(_held, core, job.id)
@@ -167,7 +168,7 @@ async def _policy_job(core: Core, job: Job) -> Outcome:
     raise Conflict(f"the memory changed under the job {MAX_CONFLICTS} times: {error}") from error
 
 
-async def _attempt(core: Core, job: Job) -> Outcome:
+async def _attempt(core: Core, job: Job, usage: dict[str, float]) -> Outcome:
     """Run the policy over the job's episodes and commit its changes together with the job's end."""
     episodes: list[Record] = await Task.of(_episodes, core, job)
     performer = Performer(
@@ -177,11 +178,12 @@ async def _attempt(core: Core, job: Job) -> Outcome:
         core.present,
         job=job.id,
         hidden=frozenset(record.id for record in episodes),
+        usage=usage,
     )
     performer.journal.update(job.journal)
     performer.reads.update(record.id for record in episodes)
     performer.save = lambda: _journal(core, job, performer)
-    outcome = Outcome(usage=performer.usage)
+    outcome = Outcome(usage=usage)
     if episodes:
         changes = await Under(core.policy.write(episodes), core.driven(performer))
         outcome.items, outcome.change_set = await Task.of(_commit, core, job, performer, changes, episodes)
@@ -249,7 +251,8 @@ def _journal(core: Core, job: Job, performer: Performer) -> None:
 
 def _put_back(core: Core, job: Job, error: EngramError) -> Outcome:
     """Write the failure down: later again where that can help, parked for someone to look at where not."""
-    again = isinstance(error, ModelUnavailable | Conflict) and job.attempts + 1 < MAX_ATTEMPTS
+    waits = isinstance(error, BudgetExceeded) and error.again is not None
+    again = waits or (isinstance(error, ModelUnavailable | Conflict) and job.attempts + 1 < MAX_ATTEMPTS)
     _release(core, job, error, park=not again)
     reason = f"{type(error).__name__}: {error}"
     if again:
@@ -261,18 +264,25 @@ def _release(core: Core, job: Job, error: Exception | None, *, park: bool = Fals
     held = next(iter(core.store.jobs(ids=[job.id])), None)
     if held is None or held.owner != job.owner:
         return
-    attempts = held.attempts + (error is not None)
-    wait = timedelta(seconds=min(2.0**attempts, 300.0)) if error is not None and not park else None
+    opens = error.again if isinstance(error, BudgetExceeded) else None  # waiting for it is no failed attempt
+    attempts = held.attempts + (error is not None and opens is None)
+    wait = _wait(error, attempts) if error is not None and opens is None and not park else None
     freed = replace(
         held,
         owner=None,
         until=None,
         attempts=attempts,
         status="parked" if park else "pending",
-        not_before=core.now() + wait if wait else None,
+        not_before=core.now() + wait if wait else opens,
         error=None if error is None else f"{type(error).__name__}: {error}",
     )
     core.store.commit(Batch((PutJob(freed, if_exists=True),)))
+
+
+def _wait(error: Exception, attempts: int) -> timedelta:
+    """Twice as long each time, or as long as the model's server asks for, an hour at most."""
+    asked = error.retry_after if isinstance(error, ModelUnavailable) else None
+    return timedelta(seconds=max(min(2.0**attempts, 300.0), min(asked or 0.0, 3600.0)))
 
 
 async def _embed(core: Core, job: Job) -> Outcome:

@@ -9,16 +9,19 @@ from typing import Any
 
 from engram.engine.core import Core
 from engram.engine.lens import Lens
-from engram.engine.replies import ask
+from engram.engine.replies import Asker, needed
 from engram.engine.views import is_view
 from engram.kernel import effects as fx
 from engram.kernel.clock import micros
+from engram.kernel.drive import run
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy
+from engram.kernel.protocols import AskingReranker
 from engram.kernel.record import Edge, Hit, Record
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.dates import named_times
 from engram.operators.retrieval.query import ask as ask_index
+from engram.operators.retrieval.rerank import checked
 from engram.operators.retrieval.top import top
 
 __all__ = ["Performer"]
@@ -31,8 +34,8 @@ class Performer:
     """Performs the effects of one program of `policy` in `scope`.
 
     `job` keys random numbers and the journal; `hidden` are ids that `Find` leaves out (a job's own
-    episodes). `reads` collects the ids that the program saw, `usage` counts model calls and tokens.
-    `journal` maps paths to raw model replies; `save` is told when one is added.
+    episodes). `reads` collects the ids that the program saw, `usage` counts what model calls
+    took. `journal` maps paths to raw model replies; `save` is told when one is added.
     """
 
     core: Core
@@ -44,10 +47,11 @@ class Performer:
     journal: dict[str, Any] = field(default_factory=dict)
     save: Callable[[], None] | None = None
     reads: set[str] = field(default_factory=set)
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.made_by = self.policy.made_by
+        self.asker = Asker(self.core, self.scope, self.journal, self.usage, self.reads, self._save)
 
     def __call__(self, effect: fx.Effect[Any], path: str) -> Any:
         match effect:
@@ -64,7 +68,7 @@ class Performer:
             case fx.Neighbours():
                 return self._neighbours(effect)
             case fx.Rank():
-                return self._rank(effect)
+                return self._rank(effect, path)
             case fx.State():
                 return self._state(effect.name)
             case fx.Now():
@@ -126,20 +130,29 @@ class Performer:
         edges = self.core.store.edges(self.scope, sorted(known))
         return [edge for edge in edges if not effect.types or edge.type in effect.types]
 
-    def _rank(self, effect: fx.Rank) -> list[float]:
-        if self.core.reranker is None:
+    def _rank(self, effect: fx.Rank, path: str) -> list[float]:
+        reranker = self.core.reranker
+        if reranker is None:
             raise ConfigError(f"policy {self.policy.name!r} reranks: give Memory(reranker=…)")
-        return [float(score) for score in self.core.reranker.rank(effect.query, effect.texts)]
+        if not isinstance(reranker, AskingReranker):
+            return checked(reranker.rank(effect.query, effect.texts), effect.texts)
+        program = reranker.ranking(effect.query, effect.texts)
+        return checked(run(program, lambda inner, place: self(inner, f"{path}/{place}")), effect.texts)
 
     def _state(self, name: str) -> fx.StateValue:
         rows = self.core.store.states(self.scope, self.made_by, name)
-        return fx.StateValue(rows[0].value, rows[0].version) if rows else fx.StateValue(None, 0)
+        if not rows:
+            return fx.StateValue(None, 0)
+        self.reads.update(rows[0].reads)  # what the state was made of stands behind what is made of it
+        return fx.StateValue(rows[0].value, rows[0].version)
 
     def _random(self, path: str) -> float:
         key = f"{self.core.seed}/{self.job}/{path}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=7).digest(), "big") / (1 << 56)
 
     def _ask(self, effect: fx.Ask[Any], path: str) -> Any:
-        if self.core.model is None:
-            raise ConfigError(f"policy {self.policy.name!r} asks a chat model: give Memory(model=…)")
-        return ask(self.core.model, effect, path, self.journal, self.usage, self.save)
+        return self.asker.ask(needed(self.core, f"policy {self.policy.name!r}"), effect, path)
+
+    def _save(self) -> None:
+        if self.save is not None:
+            self.save()

@@ -23,6 +23,7 @@ from engram.kernel.record import Hit, Record, new_id
 from engram.kernel.scope import Scope
 from engram.operators.filters import Predicate, compile_filters, wanted_level
 from engram.operators.packing import Context, pack
+from engram.operators.retrieval.rerank import reranked
 
 __all__ = ["ListRequest", "SearchRequest", "context", "get", "get_all", "history", "search"]
 
@@ -51,10 +52,13 @@ class SearchRequest:
 async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
     """The best records for a query, current ones of one scope only, best first.
 
+    With a reranker, as many as it looks at are put in its order before the best `k` are cut off.
     What the policy's read wants changed is committed, except through a view of the past; where the
     memory moved on meanwhile, it reads again.
     """
     query, keep = _checked(request)
+    depth = _rerank_depth(core)
+    query = replace(query, depth=max(query.depth, depth))
     tries = _CHANGE_TRIES
     if not any(character.isalnum() or ord(character) > 0x2000 for character in query.text):
         return []
@@ -68,14 +72,22 @@ async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
             and (keep is None or keep(hit.record))
             and lens.shows(hit.record)
         ]
-        if len(hits) < query.k and len(recall.hits) >= query.depth:
+        if len(hits) < max(query.k, depth) and len(recall.hits) >= query.depth:
             query = replace(query, depth=query.depth * 4)
             continue
         if recall.changes and not isinstance(lens, AsOf):
             tries -= 1
             if not await Task.of(_commit, core, query.scope, recall, performer, tries == 0):
                 continue
+        if depth:
+            again = reranked(query.text, hits, depth, explain=query.explain)
+            hits = await Under(again, core.driven(performer))
         return hits[: query.k]
+
+
+def _rerank_depth(core: Core) -> int:
+    """How many hits are ranked again; 0 without a reranker, or where the policy sees to it itself."""
+    return 0 if core.reranker is None or core.policy.reranks else core.reranker.depth
 
 
 async def context(

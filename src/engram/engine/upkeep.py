@@ -15,6 +15,7 @@ from engram.engine.performer import Performer
 from engram.engine.reembed import unfinished
 from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
+from engram.engine.spending import spent
 from engram.kernel.changes import Changes, Erase, Merge, Retire
 from engram.kernel.clock import micros
 from engram.kernel.effects import Task, Under
@@ -121,6 +122,7 @@ def stats(core: Core, scope: Scope | None) -> dict[str, Any]:
             "pending": sum(job.status == "pending" for job in jobs),
             "parked": sum(job.status == "parked" for job in jobs),
         },
+        "usage": spent(core, scope),
         "bytes": int(info.get("bytes", 0)),
         "cache_bytes": core.cache.nbytes,
         "policy": core.policy.made_by,

@@ -51,7 +51,7 @@ async def add(core: Core, request: AddRequest) -> Receipt:
         return Receipt((*items, waiting), change_set, job)
     outcomes: dict[str, Outcome] = await run_lane(core, request.scope.lane, until=job)
     ours = [outcomes[id] for id in committed.jobs if id in outcomes]
-    usage: dict[str, int] = {}
+    usage: dict[str, float] = {}
     for outcome in ours:
         items = (*items, *outcome.items)
         for name, amount in outcome.usage.items():

@@ -24,6 +24,7 @@ __all__ = [
     "as_program",
     "close_items",
     "in_order",
+    "outcome",
     "record",
     "replay",
     "run",
@@ -150,17 +151,18 @@ def _run_each(effect: Each[Any], perform: Perform, concurrency: int, path: str) 
             from concurrent.futures import ThreadPoolExecutor  # 15 ms that most programs never need
 
             with ThreadPoolExecutor(min(concurrency, len(effect.items))) as pool:
-                outcomes = list(pool.map(lambda index: _outcome(child, index), indices))
+                outcomes = list(pool.map(lambda index: outcome(child, index), indices))
         else:
-            outcomes = [_outcome(child, index) for index in indices]
+            outcomes = [outcome(child, index) for index in indices]
     finally:
         close_items(effect)
     return in_order(outcomes)
 
 
-def _outcome(child: Callable[[int], Any], index: int) -> tuple[Any, Exception | None]:
+def outcome(call: Callable[..., T], *arguments: Any) -> tuple[T | None, Exception | None]:
+    """What a call gives or raises, as a pair: for whoever hands it to another thread."""
     try:
-        return child(index), None
+        return call(*arguments), None
     except Exception as error:
         return None, error
 

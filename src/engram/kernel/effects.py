@@ -78,11 +78,20 @@ class StateValue:
 
 @dataclass(frozen=True)
 class Ask(Effect[T]):
-    """A question to the chat model; the reply is validated into `reply`."""
+    """A question to the chat model; the reply is validated into `reply`.
+
+    `reply` is `str` for text as it comes, or what a JSON reply is made into: a dataclass or pydantic model,
+    nested as deep as is wanted, a `list[…]`, `dict[…]`, `Literal[…]` and so on; constraints stand in
+    `Annotated[…]`. `max_tokens` bounds the reply, `temperature` is the model's; `None` leaves both to the
+    memory's settings. Raises `BadReply` where the model gives nothing of that kind when asked again,
+    `ModelUnavailable`, or `BudgetExceeded`.
+    """
 
     prompt: str
     reply: type[T]
     system: str = ""
+    max_tokens: int | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)

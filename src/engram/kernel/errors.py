@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 __all__ = [
     "BadReply",
     "BudgetExceeded",
@@ -60,7 +62,14 @@ class ModelError(EngramError):
 
 
 class ModelUnavailable(ModelError):
-    """The model could not be reached or refused for now; the same call may work later."""
+    """The model could not be reached or refused for now; the same call may work later.
+
+    `retry_after` is in how many seconds, where the other side says so.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class BadReply(ModelError):
@@ -76,12 +85,16 @@ class BadReply(ModelError):
 
 
 class BudgetExceeded(EngramError):
-    """A limit on tokens or money was reached; nothing that was stored is lost."""
+    """A limit on tokens or money was reached; nothing that was stored is lost.
 
-    def __init__(self, message: str, *, spent: float, limit: float) -> None:
+    `spent` includes what the refused call might have taken. `again` is when the limit is lifted by itself.
+    """
+
+    def __init__(self, message: str, *, spent: float, limit: float, again: datetime | None = None) -> None:
         super().__init__(message)
         self.spent = spent
         self.limit = limit
+        self.again = again
 
 
 class Forbidden(EngramError):

@@ -46,10 +46,12 @@ class Policy:
     """One memory method: what to write, how to read, what to tend. Its fields are its parameters.
 
     Subclasses set `name` and override what they need; each method is a coroutine that awaits effects
-    only. A policy that keeps the base `write` costs nothing on add: no job is made for it.
+    only. A policy that keeps the base `write` costs nothing on add: no job is made for it. One that awaits
+    `Rank` itself says `reranks = True`; else a memory's reranker looks at the hits after `read`.
     """
 
     name: ClassVar[str] = "policy"
+    reranks: ClassVar[bool] = False
 
     async def write(self, episodes: Sequence[Record]) -> Changes:
         """What to derive from the episodes of one `add`."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
 
+from engram.kernel.chat import ChatReply, ChatRequest
 from engram.kernel.effects import Ask, Effect
 from engram.kernel.errors import ModelUnavailable
 
 __all__ = ["HashEmbedder", "PlainColumns", "ScriptedModel"]
 
 _WORD = re.compile(r"\w+")
+_OVER = object()
 
 
 class HashEmbedder:
@@ -50,25 +55,78 @@ class HashEmbedder:
 
 
 class ScriptedModel:
-    """A perform function that answers each `Ask` with the next reply of a script; `asked` keeps the prompts.
+    """A chat model that replies from a script: `Memory(model=ScriptedModel(["…", …]))`.
 
-    A reply that is an exception is raised. Other effects are refused with `TypeError`.
+    `script` is replies in order, or a function of the `ChatRequest` that gives one. A reply is text, a
+    `ChatReply`, an exception to raise, or anything else, which becomes JSON (dataclasses and pydantic
+    models too). `requests` keeps what was asked. Tokens are counted as a quarter of the characters;
+    where a text is longer than the request's `max_tokens` it is cut off there, as a real model's is.
+    Safe to use from several threads.
+
+    It is also a perform function that answers each `Ask` with the next reply just as it stands in the
+    script, to drive a policy's program without a memory.
     """
 
-    def __init__(self, replies: Iterable[Any]) -> None:
-        self._replies = iter(replies)
+    def __init__(
+        self, script: Iterable[Any] | Callable[[ChatRequest], Any], *, name: str = "scripted:model"
+    ) -> None:
+        self.name = name
+        self.requests: list[ChatRequest] = []
         self.asked: list[str] = []
+        self._script = script if callable(script) else iter(script)
+        self._lock = threading.Lock()
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        """The next reply. Raises `ModelUnavailable` when the script is over."""
+        prompt = request.messages[-1].text
+        said = self._next(request, prompt)
+        if isinstance(said, ChatReply):
+            return said
+        text = said if isinstance(said, str) else json.dumps(_plain(said), ensure_ascii=False)
+        most = 4 * request.max_tokens if request.max_tokens else len(text)
+        read = sum(len(message.text) for message in request.messages)
+        return ChatReply(
+            text[:most],
+            tokens_in=-(-read // 4),
+            tokens_out=-(-min(len(text), most) // 4),
+            model=self.name,
+            finish="length" if len(text) > most else "stop",
+        )
 
     def __call__(self, effect: Effect[Any], path: str) -> Any:
-        """The next reply. Raises `ModelUnavailable` when the script is over."""
+        """The next reply as it stands in the script. Raises `TypeError` for other effects than `Ask`."""
         if not isinstance(effect, Ask):
             raise TypeError(f"a scripted model answers Ask, not {type(effect).__name__}")
-        self.asked.append(effect.prompt)
-        for reply in self._replies:
-            if isinstance(reply, BaseException):
-                raise reply
-            return reply
-        raise ModelUnavailable(f"the script is over, but {path} asks: {effect.prompt[:80]!r}")
+        return self._next(None, effect.prompt)
+
+    def _next(self, request: ChatRequest | None, prompt: str) -> Any:
+        with self._lock:
+            self.asked.append(prompt)
+            if request is not None:
+                self.requests.append(request)
+            said = None if callable(self._script) else next(self._script, _OVER)
+        if callable(self._script):
+            if request is None:
+                raise TypeError("a script that is a function answers requests: give it to Memory(model=…)")
+            said = self._script(request)
+        if said is _OVER:
+            raise ModelUnavailable(f"the script is over, but the model is asked: {prompt[:80]!r}")
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+
+def _plain(value: Any) -> Any:
+    """The value in what JSON has."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if callable(dump := getattr(value, "model_dump", None)):
+        return _plain(dump(mode="json"))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 @dataclass(frozen=True)
