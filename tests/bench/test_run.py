@@ -2,13 +2,16 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import StringIO
 from typing import ClassVar
 
 import pytest
+from rich.console import Console
 
 from engram.bench.load import Conversation, DataSet, Question, Session
+from engram.bench.report import category_tables, recall_table
 from engram.bench.run import auroc, chosen_policies, evaluate, expand, recall
 from engram.kernel.errors import ConfigError, InvalidInput
 from engram.kernel.policy import Policy, Query, Recall
@@ -140,3 +143,19 @@ def test_a_policy_that_finds_nothing_scores_nothing(monkeypatch: pytest.MonkeyPa
     measured = evaluate(talk(QUESTIONS), "silent", (10,))
     assert measured.recall == {10: 0}
     assert measured.context_tokens == 0
+
+
+def test_tables_fit_their_width_and_take_names_as_they_stand() -> None:
+    question = replace(QUESTIONS[0], category="[/bold] odd \x1b[31m")
+    data = replace(talk([question, *QUESTIONS[1:]]), name="[red]trees")
+    measured = [evaluate(data, policy, (5, 10, 20, 50)) for policy in ("rrf", "bm25", "dense")]
+    for width, tables in ((120, 1), (72, 2)):
+        found = category_tables(measured, width)
+        assert len(found) == tables
+        shown = StringIO()
+        Console(file=shown, width=width).print(recall_table(measured), *found, sep="\n")
+        text = shown.getvalue()
+        assert max(map(len, text.splitlines())) <= width
+        assert "[red]trees" in text
+        assert "[/bold] odd \ufffd[31m" in text
+        assert "…" not in text

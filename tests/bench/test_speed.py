@@ -1,19 +1,17 @@
 """The speed benchmark: what is held against what, texts that repeat, and a small run from end to end."""
 
-import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from rich.console import Console
 
-from bench.test_plots import Picture
 from engram.bench import texts
 from engram.bench.figures import Figure
 from engram.bench.floors import BareTable, nearest
 from engram.bench.report import speed_table
 from engram.bench.speed import measure
-from engram.cli.app import app
 from engram.kernel.errors import ConfigError, StoreError
 
 
@@ -73,30 +71,21 @@ def test_the_bare_table_keeps_rows(tmp_path: Path) -> None:
     table.close()
 
 
-@pytest.mark.timeout(180)
-def test_a_small_run_gives_every_figure_and_draws_them(tmp_path: Path) -> None:
-    picture = tmp_path / "speed.svg"
-    command = ["bench", "speed", "--n", "200", "--policy", "rrf", "--json", "--svg", str(picture)]
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0, done.output
-    figures = [Figure.from_dict(json.loads(line)) for line in done.stdout.splitlines()]
-    assert [figure.what.strip() for figure in figures] == [
-        "single add",
-        "bulk add",
-        "bulk add",
-        "import, 20 a chat",
-        "import, one chat",
-        "search, k=10",
-        "after an add",
-        "after another's add",
-        "first search",
-        "resident memory",
-        "at its peak",
-        "import engram",
+def test_the_table_says_what_each_figure_is_held_against_however_narrow() -> None:
+    figures = [
+        Figure("single add", 1000, 0.4, "ms", "bare insert + commit", 0.02, most=30),
+        Figure("  after another's add", 1000, 7.0, "ms", "plain search", 2.0, most=3),
+        Figure("import engram", 0, 20.0, "ms", "above bare Python", most=100),
     ]
-    assert all(figure.measured > 0 for figure in figures[:-1])
-    assert speed_table(figures).row_count == len(figures) + 2
-    assert {"single add (ms)", "200", "floor: bare insert + commit"} <= set(Picture(picture).words)
+    for width in (120, 96, 80):
+        shown = StringIO()
+        Console(file=shown, width=width).print(speed_table(figures, width))
+        lines = shown.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        words = " ".join(shown.getvalue().split())
+        assert "…" not in words
+        for wanted in ("0.400 ms", "bare insert + commit", "20.00", "≤ 30x ok", "≤ 3x MISSED", "20 ms"):
+            assert wanted in words
 
 
 def test_an_unknown_policy_is_refused_before_anything_is_measured() -> None:

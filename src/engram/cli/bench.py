@@ -85,7 +85,8 @@ def recall(
                 if json:
                     print(report.json_line(measured[-1].to_dict()), flush=True)
             if not json:
-                console.print(report.recall_table(measured), report.category_table(measured), sep="\n")
+                tables = report.category_tables(measured, console.width)
+                console.print(report.recall_table(measured), *tables, sep="\n")
             found += measured
     if svg is not None:
         _draw(plots_recall.draw_recall, found, svg, quiet=json)
@@ -117,7 +118,8 @@ def speed(
             if json:
                 print(report.json_line(figure.to_dict()), flush=True)
     if not json:
-        output().print(report.speed_table(found))
+        console = output()
+        console.print(report.speed_table(found, console.width))
     if svg is not None:
         _draw(plots_speed.draw_speed, found, svg, quiet=json)
 
