@@ -32,7 +32,8 @@ def confirmed(question: str, *, yes: bool) -> None:
         return
     if not on_a_terminal():
         raise CannotAskError(f"{question} Nobody can be asked, as this is no terminal: add --yes to say so")
-    if not typer.confirm(question, err=True):
+    typer.echo(f"{question} [y/N]: ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise typer.Abort
 
 
@@ -63,6 +64,8 @@ def standard_input() -> str:
     """All of standard input, which is read no further than a message may be long."""
     from engram.engine.ingest import MAX_TEXT
 
+    if on_a_terminal():
+        typer.echo("Type the text; an empty line and Ctrl-D end it, Ctrl-C gives up.", err=True)
     content = sys.stdin.buffer.read(MAX_TEXT + 1)
     if len(content) > MAX_TEXT:
         raise InvalidInput("standard input is over 10 MB; split it into several messages")

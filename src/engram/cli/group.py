@@ -65,6 +65,8 @@ class ErrorGroup(TyperGroup):
             complain(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
+            if sys.stderr.isatty():
+                typer.echo(err=True)  # the terminal has written ^C
             complain("interrupted; what was committed stays")
             raise typer.Exit(INTERRUPTED) from error
         except OSError as error:
