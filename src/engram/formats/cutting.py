@@ -15,7 +15,9 @@ _SETEXT_LINES = 8
 _ATX = re.compile(r" {0,3}(?P<marks>#{1,6})(?:[ \t]+(?P<title>.*?))??(?:[ \t]+#+)?[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(?P<mark>=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(?P<marks>`{3,}(?=[^`]*$)|~{3,})")
-_NO_PARAGRAPH = re.compile(r" {4}|\t| {0,3}(?:>|[-+*](?:\s|$)|\d{1,9}[.)](?:\s|$)|<|\|)")
+_INDENTED = re.compile(r" {4}| {0,3}\t")
+_NO_PARAGRAPH = re.compile(r" {0,3}(?:>|[-+*](?:\s|$)|\d{1,9}[.)](?:\s|$)|<)")
+_INTERRUPTS = re.compile(r" {0,3}(?:>|[-+*]\s+\S|1[.)]\s+\S|<[A-Za-z/?!])")
 _BREAK = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _HTML = re.compile(
     r" {0,3}(?:(?P<comment><!--)|<(?P<tag>pre|script|style|textarea)(?=[\s>]|$))", re.IGNORECASE
@@ -74,6 +76,7 @@ class _Markdown:
 
     paragraph: list[_Line] = field(default_factory=list)
     plain: bool = False
+    code: bool = False
     fence: str | None = None
     until: str | None = None
 
@@ -115,8 +118,12 @@ class _Markdown:
                 self.until = "-->" if html["comment"] else f"</{html['tag'].lower()}>"
                 self._close(line[html.end() :])
             return
+        indented = _INDENTED.match(line) is not None
+        if (self.code and not indented) or (self.plain and _INTERRUPTS.match(line)):
+            yield from self._flush()
         if not self.paragraph:
-            self.plain = _NO_PARAGRAPH.match(line) is None
+            self.code = indented
+            self.plain = not indented and _NO_PARAGRAPH.match(line) is None
         self.paragraph.append(_Line(line, number))
         if len(self.paragraph) > _SETEXT_LINES:
             self.plain = False

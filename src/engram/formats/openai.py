@@ -55,9 +55,12 @@ class OpenAI:
     def recognises(self, source: Source) -> bool:
         """Whether the first file begins with such messages."""
         names = json_files(source, (*JSON_ENDINGS, *LINE_ENDINGS))
-        return bool(names) and any(
-            "role" in keys and keys & {"content", "tool_calls"}
-            for place, keys in keys_at(source.head(names[0])).items()
+        found = keys_at(source.head(names[0])) if names else {}
+        if "core_memory" in found.get("", ()):
+            return False  # an agent of Letta's
+        return any(
+            "role" in keys and keys & {"content", "tool_calls"} and "uuid" not in keys  # a message of Zep's
+            for place, keys in found.items()
             if place in _PLACES
         )
 

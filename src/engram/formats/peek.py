@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from engram.formats.shapes import head_text
 from engram.formats.source import Source
 from engram.formats.streaming import JsonText
 
@@ -15,7 +16,7 @@ __all__ = ["JSON_ENDINGS", "LINE_ENDINGS", "Entry", "entries", "json_files", "ke
 JSON_ENDINGS = (".json", ".json.gz")
 LINE_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _TOKEN = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"\s*(?P<key>:)?|[{}\[\]]')
-_DEEPEST = 5
+_DEEPEST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,12 @@ def keys_at(head: bytes) -> dict[str, set[str]]:
     """The keys of the objects in the first bytes of a JSON text, by where they stand.
 
     The outer object is at ``, one in the outer list at `item`, one in the list under `messages` at
-    `messages.item`. Five levels deep at most; for lines of JSON, of all lines.
+    `messages.item`. Six levels deep at most; for lines of JSON, of all lines.
     """
     found: dict[str, set[str]] = {}
     stack: list[tuple[str, str]] = []  # what is open, and the key or item that it stands under
     key = ""
-    for token in _TOKEN.finditer(head.decode("utf-8-sig", errors="replace")):
+    for token in _TOKEN.finditer(head_text(head)):
         mark = token[0][0]
         if token["key"]:
             key = token["text"]

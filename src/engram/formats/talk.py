@@ -32,9 +32,9 @@ _CLOCK = (
     rf"(?:(?P<before>{_HALF})\s?|[^\W\d]{{1,5}}\.?\s)?"
     rf"(?P<hour>\d{{1,2}})[:.](?P<minute>\d{{2}})(?:[:.](?P<second>\d{{2}}))?(?:\s?(?P<after>{_HALF}))?"
 )
-_BRACKETS = re.compile(rf"\[{_DATE},?\s{_CLOCK}\]\s?", re.IGNORECASE)
-_DASH = re.compile(rf"{_DATE},?\s{_CLOCK}\s-\s", re.IGNORECASE)
-_COLON = re.compile(rf"{_DATE},?\s{_CLOCK}:\s", re.IGNORECASE)
+_BRACKETS = re.compile(rf"\[{_DATE}[,\u060c]?\s{_CLOCK}\]\s?", re.IGNORECASE)
+_DASH = re.compile(rf"{_DATE}[,\u060c]?\s{_CLOCK}\s-\s", re.IGNORECASE)
+_COLON = re.compile(rf"{_DATE}[,\u060c]?\s{_CLOCK}:\s", re.IGNORECASE)
 _LATE = ("p", "오후", "下午", "午後", "م", "μ")
 _OWN_NAME = re.compile(r"(^|/)_chat\.txt$|whatsapp", re.IGNORECASE)
 _HEADER_LENGTH = 80

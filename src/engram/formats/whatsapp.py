@@ -120,7 +120,8 @@ def _chat_name(source: Source, name: str) -> str:
         found = _CHAT.match(candidate)
         if found:
             return run_name(_COPY.sub("", found["who"]))
-    return run_name(_COPY.sub("", file.stem if file.stem != "_chat" else source.path.stem)) or "chat"
+    own = source.path.stem if file.stem == "_chat" else file.stem
+    return run_name(_COPY.sub("", own).strip("_")) or "chat"
 
 
 @dataclass

@@ -107,6 +107,8 @@ def _recognised(source: Source, name: str) -> bool:
 
 def _ours(keys: set[str]) -> bool:
     """Whether an object with these keys is one of Zep's or Graphiti's."""
+    if "chat_messages" in keys:
+        return False  # a conversation of Claude's export
     if not keys & {"uuid", "uuid_"}:
         return {"thread_id", "messages"} <= keys
     return any(
