@@ -37,7 +37,6 @@ _ROLES = {
     "function": "tool",
 }
 _NAMED = ("chatgpt",)
-_EMPTY = "no text"
 
 
 def made(message: Mapping[str, Any], place: str, **where: Any) -> Incoming | Skipped:
