@@ -22,8 +22,8 @@ PUBLIC = {
     *(
         f"engram.kernel.{name}"
         for name in (
-            "adrive", "changes", "clock", "drive", "effects", "errors", "operations", "policy", "protocols",
-            "record", "scope",
+            "adrive", "changes", "chat", "clock", "drive", "effects", "errors", "keeping", "operations", "policy",
+            "protocols", "record", "scope",
         )
     ),
     "engram.formats",
@@ -34,7 +34,7 @@ PUBLIC = {
     "engram.policies.fusion",
     "engram.policies.rrf",
     "engram.stores",
-    *(f"engram.testing.{name}" for name in ("builders", "contract", "doubles", "faults", "machine")),
+    *(f"engram.testing.{name}" for name in ("builders", "contract", "doubles", "faults", "machine", "server")),
 }  # fmt: skip
 INTERNAL = re.compile(
     r"engram\.(aio|bench|bound|cli|config|engine|memory|operators|upkeep|kernel\.(show|text))\b"

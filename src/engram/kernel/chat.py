@@ -9,7 +9,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 __all__ = ["ChatModel", "ChatReply", "ChatRequest", "Finish", "Message", "Role"]
 
 Role = Literal["system", "user", "assistant"]
+"""Whose turn a message is."""
 Finish = Literal["stop", "length", "refused", "other"]
+"""Why a reply ends."""
 
 
 @dataclass(frozen=True, slots=True)
