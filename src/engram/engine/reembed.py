@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engram.engine.check import REEMBED, agrees
 from engram.engine.core import Core
 from engram.engine.progress import Progress
 from engram.engine.results import Problem, Report
-from engram.engine.sweep import Part, sweep
+from engram.engine.sweep import sweep
 from engram.kernel.errors import Conflict, ModelError, ModelUnavailable
-from engram.kernel.protocols import Batch, Op, PutInfo, RequireInfo, Select, Stage, Switch, Unstage
+from engram.kernel.protocols import Batch, Op, PutInfo, RequireInfo, Stage, Switch, Unstage
+from engram.kernel.record import Record
 from engram.operators.retrieval.codec import encode
 
 __all__ = ["reembed", "unfinished"]
@@ -72,17 +73,13 @@ def _stage(core: Core, mine: str, since: int, progress: Progress | None) -> None
     done, total = int(info.get("staged", 0)), int(info["versions"])
     if progress is not None:
         progress(done, total)
-    for part in sweep(core.store, since):
-        done += _stage_part(core, mine, part)
+    for part in sweep(core.store, since, unstaged=True):
+        done += _stage_part(core, mine, part.versions)
         if progress is not None:
             progress(done, max(done, total))
 
 
-def _stage_part(core: Core, mine: str, part: Part) -> int:
-    here = {(version.id, version.version) for version in part.versions}
-    ids = tuple(part.chains)
-    lacking = core.store.select(Select(ids=ids, history=True, unstaged=True)) if ids else []
-    wanted = [version for version in lacking if (version.id, version.version) in here]
+def _stage_part(core: Core, mine: str, wanted: Sequence[Record]) -> int:
     if wanted:
         made = core.encode(wanted, now=True)
         ops = [
