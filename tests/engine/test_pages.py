@@ -32,8 +32,8 @@ def linked(index: str) -> set[str]:
     return set(re.findall(r"\]\(([^)]*)\)", index))
 
 
-def test_a_page_a_session_with_an_index(tmp_path: Path) -> None:
-    folder = tmp_path / "pages"
+def remembered(folder: Path) -> str:
+    """Pages of two sessions without a run, one with, a document and a fact; the id of the first turn."""
     with Memory("ram:", policy=Facts(), clock=Ticking()) as memory:
         trip = memory.add(
             [
@@ -52,6 +52,12 @@ def test_a_page_a_session_with_an_index(tmp_path: Path) -> None:
         memory.add({"content": "old"}, user_id="ana", expires="2020-01-01")
         memory.add("a manual", user_id="ana", run_id="boiler.md", kind="resource")
         assert memory.export(folder, format="markdown") == 6
+    return trip.ids[0]
+
+
+def test_a_page_a_session_with_an_index(tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    first = remembered(folder)
     found = pages(folder)
     index = found.pop("index.md")
     assert linked(index) == found.keys()
@@ -66,12 +72,9 @@ def test_a_page_a_session_with_an_index(tmp_path: Path) -> None:
     page = found[names[2]]
     assert "# trip to Porto" in page
     assert "user ana · run trip to Porto" in page
-    assert (
-        f'<a id="{trip.ids[0]}"></a>\n**Ana** · 2026-01-02 10:00:00 · {trip.ids[0]}\n\n> The train is late.\n'
-        in page
-    )
+    assert f'<a id="{first}"></a>\n**Ana** · 2026-01-02 10:00:00 · {first}\n\n> The train is late.\n' in page
     assert "> Take the bus.\n>\n> It goes\\\n> at ten.\n" in page
-    assert f"from {trip.ids[0]}" in found[names[1]]
+    assert f"from {first}" in found[names[1]]
     assert "old" not in "".join(found.values()).split()
 
 

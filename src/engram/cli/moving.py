@@ -6,7 +6,7 @@ import json as json_module
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,30 +28,56 @@ def _formats() -> list[str]:
     return format_names()
 
 
+Arrivals = Annotated[
+    list[Path], typer.Argument(metavar="PATH", help="Files, folders or zip archives, as they came.")
+]
+WrittenBy = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="What wrote it, such as chatgpt. Default: found out.",
+        autocompletion=_formats,
+    ),
+]
+NoInfer = Annotated[
+    bool, typer.Option("--no-infer", metavar="", help="Keep the words only; derive nothing from them.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Only tell what would be stored.")]
+LeftOut = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="Write what is left out here, one JSON a line."),
+]
+Target = Annotated[Path, typer.Argument(metavar="PATH", help="The file to write; a folder for markdown.")]
+WrittenAs = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="jsonl or markdown. Default: jsonl, markdown with --topic.",
+        autocompletion=lambda: ["jsonl", "markdown"],
+    ),
+]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="What was said then or later: a day, a month.")
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="What was said before then.")]
+Topics = Annotated[
+    list[str] | None,
+    typer.Option("--topic", metavar="TEXT", help="A page of what is known about it; may be repeated."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="Write pages into a folder that is not empty.")
+]
+
+
 def import_(
     context: typer.Context,
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Files, folders or zip archives, as they came.")
-    ],
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="What wrote it, such as chatgpt. Default: found out.",
-            autocompletion=_formats,
-        ),
-    ] = None,
-    no_infer: Annotated[
-        bool, typer.Option("--no-infer", metavar="", help="Keep the words only; derive nothing from them.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", metavar="", help="Only tell what would be stored.")
-    ] = False,
-    skipped: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", dir_okay=False, help="Write what is left out here, one JSON a line."),
-    ] = None,
+    paths: Arrivals,
+    format: WrittenBy = None,
+    no_infer: NoInfer = False,
+    dry_run: DryRun = False,
+    skipped: LeftOut = None,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -65,22 +91,16 @@ def import_(
     interface has them, WhatsApp, Slack, transcripts, Markdown, mem0, Zep and
     Letta. A scope that is named goes before what the file says; an export of
     engram keeps its own. What is there already is passed over, so an import
-    that was stopped is simply made again. The exit code is 1 where messages
-    could not be stored; what holds no message (pictures, notices) is only
-    counted.
+    that was stopped is made again. The exit code is 1 where messages could
+    not be stored; what is no message (a picture, a notice) is only counted.
     """
+    ids, infer = scope(user, agent, run, tenant), not no_infer
     failed = 0
-    with opened(context, url) as memory, _written(skipped) as on_skip:
+    with opened(context, url) as memory, _written(skipped) as tell:
         for path in paths:
-            with counting(f"importing {path.name}") as progress:
+            with counting(f"importing {path.name}") as bar:
                 imported = memory.import_(
-                    path,
-                    format=format,
-                    infer=not no_infer,
-                    dry_run=dry_run,
-                    progress=progress,
-                    on_skip=on_skip,
-                    **scope(user, agent, run, tenant),
+                    path, format=format, infer=infer, dry_run=dry_run, progress=bar, on_skip=tell, **ids
                 )
             failed += imported.failed
             if json:
@@ -128,27 +148,12 @@ def _tell(path: Path, imported: Imported) -> None:
 
 def export(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write; a folder for markdown.")],
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="jsonl or markdown. Default: jsonl, markdown with --topic.",
-            autocompletion=lambda: ["jsonl", "markdown"],
-        ),
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="What was said then or later: a day, a month.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="What was said before then.")] = None,
-    topic: Annotated[
-        list[str] | None,
-        typer.Option("--topic", metavar="TEXT", help="A page of what is known about it; may be repeated."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", help="Write pages into a folder that is not empty.")
-    ] = False,
+    path: Target,
+    format: WrittenAs = None,
+    since: Since = None,
+    until: Until = None,
+    topic: Topics = None,
+    overwrite: Overwrite = False,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -165,17 +170,10 @@ def export(
     kind = format or ("markdown" if topic else "jsonl")
     if kind == "jsonl" and path.is_dir():
         raise typer.BadParameter(f"{path} is a directory; name a file in it, or give --format markdown")
-    with opened(context, url) as memory, counting(f"exporting to {path.name}") as progress:
-        count = memory.export(
-            path,
-            format=kind,
-            since=moment_of(since, "--since"),
-            until=moment_of(until, "--until"),
-            topics=topic or (),
-            overwrite=overwrite,
-            progress=progress,
-            **scope(user, agent, run, tenant),
-        )
+    options: dict[str, Any] = {"format": kind, "topics": topic or (), "overwrite": overwrite}
+    options |= {"since": moment_of(since, "--since"), "until": moment_of(until, "--until")}
+    with opened(context, url) as memory, counting(f"exporting to {path.name}") as bar:
+        count = memory.export(path, **options, progress=bar, **scope(user, agent, run, tenant))
     if json:
         emit({"path": str(path), "format": kind, "records": count})
     else:
