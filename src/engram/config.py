@@ -187,6 +187,13 @@ def _aware(clock: Clock) -> Clock:
     return checked
 
 
+def _check(durability: object, cache_mb: object) -> None:
+    if durability not in ("process", "power"):
+        raise ConfigError(f"durability: {durability!r} is neither 'process' nor 'power'")
+    if not isinstance(cache_mb, int) or cache_mb < _MIN_CACHE_MB:
+        raise ConfigError(f"cache_mb: expected at least {_MIN_CACHE_MB}, got {cache_mb!r}")
+
+
 def open_core(
     url: str | None,
     *,
@@ -205,11 +212,7 @@ def open_core(
     Raises `ConfigError` for a setting that cannot work, `StoreError` where the store cannot be opened,
     `NeedsMigration` where another embedder or analyser wrote it (`mend` opens it all the same).
     """
-    if durability not in ("process", "power"):
-        raise ConfigError(f"durability: {durability!r} is neither 'process' nor 'power'")
-    size: object = cache_mb
-    if not isinstance(size, int) or size < _MIN_CACHE_MB:
-        raise ConfigError(f"cache_mb: expected at least {_MIN_CACHE_MB}, got {cache_mb!r}")
+    _check(durability, cache_mb)
     chosen = load_policy(policy)
     vectors = chosen_embedder(embedder)
     asked, chat = _chat(model, seed)

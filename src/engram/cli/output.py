@@ -17,6 +17,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from engram.kernel import show
+from engram.kernel.show import one_line, printable
+
 if TYPE_CHECKING:
     from engram.engine.progress import Progress
     from engram.engine.results import Receipt
@@ -61,23 +64,9 @@ def emit(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=not _unicode(sys.stdout.encoding)), flush=True)
 
 
-def printable(text: str) -> str:
-    """The text without characters that could give orders to a terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
-
-
-def one_line(text: str) -> str:
-    """The text on one line."""
-    return printable(" ".join(text.split()))
-
-
 def cut(text: str, length: int = CUT) -> str:
     """At most `length` characters of the text, on one line."""
-    line = one_line(text)
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    return show.cut(text, length)
 
 
 def who(record: Record) -> str:
