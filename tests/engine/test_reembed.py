@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 
 import engram
-from engine.helpers import Ticking
+from engine.helpers import Facts, Ticking
 from engram import Memory, ModelUnavailable, NeedsMigration
 from engram.config import open_core
 from engram.engine.check import REEMBED
 from engram.engine.reembed import reembed as rewrite
+from engram.kernel.drive import Perform
+from engram.kernel.effects import Find
 from engram.kernel.errors import Conflict
+from engram.kernel.policy import Policy
 from engram.kernel.protocols import Embedder
 from engram.testing.doubles import HashEmbedder
 
@@ -36,8 +39,8 @@ def url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def opened(url: str, embedder: Embedder = OLD) -> Memory:
-    return Memory(url, policy="rrf", embedder=embedder, clock=Ticking())
+def opened(url: str, embedder: Embedder = OLD, policy: Policy | str = "rrf") -> Memory:
+    return Memory(url, policy=policy, embedder=embedder, clock=Ticking())
 
 
 def filled(url: str, count: int = 200) -> list[str]:
@@ -305,4 +308,32 @@ def test_the_same_embedder_again_mends_every_entry(url: str, path: Path) -> None
     assert sizes(path).keys() == {20}
     with opened(url) as memory:
         assert json.dumps(memory.stats())
+        assert memory.verify().ok
+
+
+def test_a_job_that_a_switch_overtakes_is_left_to_who_opens_the_store_again(url: str) -> None:
+    """Its turns are stored, the receipt says so, and it is not parked."""
+    with opened(url, policy=Facts()) as memory:
+        core = memory._bound.core
+        switched = False
+
+        def around(perform: Perform) -> Perform:
+            def performing(effect: Any, path: str) -> Any:
+                nonlocal switched
+                if isinstance(effect, Find) and not switched:
+                    switched = True
+                    assert engram.reembed(url, embedder=NEW).ok
+                return perform(effect, path)
+
+            return performing
+
+        core.around = around
+        receipt = memory.add("the cat is grey", user_id="ana")
+        assert [item.event for item in receipt.items] == ["stored", "pending"]
+        assert receipt.job is not None
+        with pytest.raises(NeedsMigration):
+            memory.wait()
+    with opened(url, NEW, policy=Facts()) as memory:
+        assert memory.wait()
+        assert [record.kind for record in memory.get_all(user_id="ana").items] == ["episode", "fact"]
         assert memory.verify().ok

@@ -16,7 +16,7 @@ from engram.engine.performer import Performer
 from engram.engine.results import Item
 from engram.kernel.changes import Changes
 from engram.kernel.effects import Task, Under
-from engram.kernel.errors import BudgetExceeded, Conflict, EngramError, ModelUnavailable
+from engram.kernel.errors import BudgetExceeded, Conflict, EngramError, ModelUnavailable, NeedsMigration
 from engram.kernel.protocols import Batch, Close, EndJob, Job, Lease, Mark, Op, PutJob, Require, Select
 from engram.kernel.record import Record, derived_id
 from engram.kernel.scope import Scope
@@ -105,6 +105,10 @@ async def run_job(core: Core, job: Job) -> Outcome | None:
         outcome = await (_embed(core, job) if job.kind == "embed" else _policy_job(core, job, usage))
         finished = True
         return outcome
+    except NeedsMigration as error:  # no fault of the job's: who opens the store as it is now can do it
+        finished = True
+        await Task.of(_release, core, job, None)
+        return Outcome([Item("pending", None, reason=f"left to another run: {error}")], left=True)
     except EngramError as error:
         finished = True
         failed: Outcome = await Task.of(_put_back, core, job, error)

@@ -34,6 +34,7 @@ async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - t
     """Run or wait for pending jobs until none is left; False where some are parked, foreign or time is up."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
+        await Task.of(core.check_same)
         pending = [job for job in await Task.of(core.store.jobs) if job.status == "pending"]
         ours = [job for job in pending if job.kind == "embed" or job.policy == core.policy.made_by]
         if not ours:
