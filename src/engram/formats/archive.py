@@ -89,6 +89,7 @@ class Zip:
             raise InvalidInput(f"{self.path}/{name}: cannot be read ({error}); fetch it again") from error
 
     def close(self) -> None:
+        """Let go of the file."""
         self._archive.close()
         self._file.close()
 

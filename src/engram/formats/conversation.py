@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from engram.formats.base import Incoming, Skipped
 from engram.formats.making import run_name, stem
+from engram.formats.shapes import opening
 from engram.formats.source import Source
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
@@ -17,7 +18,7 @@ __all__ = ["ENDINGS", "Plain", "document_of", "id_of", "text_of", "turn_of"]
 
 ENDINGS: Final = (".json", ".json.gz")
 """How files of this format are called."""
-_LISTS: Final = re.compile(rb'^\s*\{.*?"(turns|documents)"\s*:\s*\[', re.DOTALL)
+_LISTS: Final = re.compile(r'\s*\{.*?"(turns|documents)"\s*:\s*\[', re.DOTALL)
 _ROLES: Final = ("user", "assistant")
 _LONGEST: Final = 512
 
@@ -39,7 +40,7 @@ class Plain:
     def recognises(self, source: Source) -> bool:
         """Whether every JSON file starts as such a conversation."""
         names = _files(source)
-        return bool(names) and all(_LISTS.match(source.head(name)) for name in names)
+        return bool(names) and all(_LISTS.match(opening(source, name)) for name in names)
 
     def read(self, source: Source) -> Iterator[Incoming | Skipped]:
         """The turns, then the documents, file after file. Raises `InvalidInput` for what is not JSON."""

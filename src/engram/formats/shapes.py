@@ -9,14 +9,28 @@ from typing import Any, Final
 
 from engram.formats.source import Source
 
-__all__ = ["branch", "found", "listed", "mapped", "opening", "text_of", "values", "without_nothing"]
+__all__ = [
+    "branch",
+    "found",
+    "head_text",
+    "listed",
+    "mapped",
+    "opening",
+    "text_of",
+    "values",
+    "without_nothing",
+]
 
 _CONVERSATIONS: Final = re.compile(r'^\s*\{[^{\[]*"conversations"\s*:\s*\[')
 
 
 def opening(source: Source, name: str) -> str:
     """The first 64 KiB of a file as text, what is no text replaced."""
-    head = source.head(name)
+    return head_text(source.head(name))
+
+
+def head_text(head: bytes) -> str:
+    """Bytes as UTF-8, or UTF-16 where a mark says so, what is no text replaced."""
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return head.decode("utf-16" if wide else "utf-8-sig", "replace")
 
