@@ -22,8 +22,8 @@ PUBLIC = {
     *(
         f"engram.kernel.{name}"
         for name in (
-            "adrive", "changes", "chat", "clock", "drive", "effects", "errors", "keeping", "operations", "policy",
-            "protocols", "record", "scope",
+            "adrive", "changes", "chat", "clock", "drive", "effects", "errors", "keeping", "operations",
+            "policy", "protocols", "record", "scope",
         )
     ),
     "engram.formats",
@@ -34,7 +34,10 @@ PUBLIC = {
     "engram.policies.fusion",
     "engram.policies.rrf",
     "engram.stores",
-    *(f"engram.testing.{name}" for name in ("builders", "contract", "doubles", "faults", "machine", "server")),
+    *(
+        f"engram.testing.{name}"
+        for name in ("builders", "contract", "doubles", "faults", "machine", "server")
+    ),
 }  # fmt: skip
 INTERNAL = re.compile(
     r"engram\.(aio|bench|bound|cli|config|engine|memory|operators|upkeep|kernel\.(show|text))\b"
@@ -49,14 +52,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. Any warning fails the build."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-c", BUILD, "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        [sys.executable, "-c", BUILD, "build", "--strict", "--site-dir", str(folder)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "WARNING" not in said, said
     return folder
 
 
