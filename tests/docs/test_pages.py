@@ -5,9 +5,13 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from engram.kernel.operations import Op
+from engram.kernel.protocols import Store
+from engram.testing.contract import StoreContract
 from pages import NOT_RUN, check_output, commands, not_run, read_page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +64,13 @@ def test_the_chatbot_has_thirty_lines() -> None:
     page = (ROOT / "docs" / "howto" / "chatbot.md").read_text(encoding="utf-8")
     (program,) = re.findall(r'^```python title="chat.py"\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
     assert program.count("\n") <= 30
+
+
+def test_writing_a_store_tells_of_every_part() -> None:
+    page = (ROOT / "docs" / "writing-a-store.md").read_text(encoding="utf-8")
+    parts = [part.__name__ for part in (*get_args(Op), *StoreContract.__bases__)]
+    parts += [name for name in vars(Store) if name[0] != "_"]
+    assert [name for name in parts if f"`{name}`" not in page] == []
 
 
 def test_every_make_target_on_a_page_exists() -> None:
