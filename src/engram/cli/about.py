@@ -88,9 +88,7 @@ def completion(
             metavar="SHELL", help="bash, zsh, fish or powershell.", autocompletion=lambda: list(SHELLS)
         ),
     ],
-    install: Annotated[
-        bool, typer.Option("--install", metavar="", help="Write it where the shell finds it.")
-    ] = False,
+    install: Annotated[bool, typer.Option("--install", help="Write it where the shell finds it.")] = False,
 ) -> None:
     """Completion of commands and options with the Tab key.
 

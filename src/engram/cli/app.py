@@ -49,9 +49,7 @@ def _root(
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does all
         bool,
-        typer.Option(
-            "--version", metavar="", help="Print the version and leave.", callback=_version, is_eager=True
-        ),
+        typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
     """A memory for LLM agents: keeps what was said, finds it again, forgets it when told to."""

@@ -14,7 +14,7 @@ import typer
 
 from engram.kernel.errors import EngramError, InvalidInput
 
-__all__ = ["confirmed", "edited", "metadata_of", "on_a_terminal", "standard_input"]
+__all__ = ["agreed", "confirmed", "edited", "metadata_of", "on_a_terminal", "standard_input"]
 
 
 class CannotAskError(EngramError):
@@ -28,13 +28,16 @@ def on_a_terminal() -> bool:
 
 def confirmed(question: str, *, yes: bool) -> None:
     """Go on where `yes` is given or typed; otherwise leave with exit code 1 and nothing done."""
-    if yes:
-        return
+    if not yes and not agreed(question):
+        raise typer.Abort
+
+
+def agreed(question: str) -> bool:
+    """Whether a yes was typed. Raises an error that tells of `--yes` where nobody can be asked."""
     if not on_a_terminal():
         raise CannotAskError(f"{question} Nobody can be asked, as this is no terminal: add --yes to say so")
     typer.echo(f"{question} [y/N]: ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise typer.Abort
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def edited(text: str) -> str:

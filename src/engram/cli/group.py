@@ -31,6 +31,10 @@ def complain(message: str) -> None:
 class ErrorGroup(TyperGroup):
     """A group whose commands end with a line that says what to do, where engram cannot do what was asked."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        _without_types(self)
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -79,6 +83,15 @@ class ErrorGroup(TyperGroup):
         return done
 
 
+def _without_types(command: Any) -> None:
+    """Flags take no value: their help names no type of one, in any command below."""
+    for option in (*command.params, command.get_help_option(typer.Context(command))):
+        if getattr(option, "is_flag", False) and option.metavar is None:
+            option.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _without_types(below)
+
+
 def _explain(error: Any) -> None:
     """A misuse in one line: what is wrong, the nearest that there is, where help is."""
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -123,6 +136,7 @@ class ListGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the first command's name before options, or before nothing."""
-        if not args or (args[0].startswith("-") and args[0] != "--help"):
+        bare = not args or (args[0].startswith("-") and args[0] != "--help")
+        if bare and not ctx.resilient_parsing:  # the Tab key completes the group's own commands
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engram.cli.asking import agreed
 from engram.cli.group import complain
 from engram.cli.options import Json, Opening, Url
 from engram.cli.output import counting, emit, output, printable
@@ -131,7 +132,7 @@ def _mend(
         asked.add(finding.fix)
         typer.echo(f"{finding.check}: {printable(finding.what)}", err=True)
         deed = _DEEDS.get(finding.fix, finding.fix)
-        if not yes and not typer.confirm(f"  {deed}?", err=True):
+        if not yes and not agreed(f"  {deed}?"):
             continue
         try:
             with counting(finding.check) as tell:

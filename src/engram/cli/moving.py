@@ -40,10 +40,8 @@ WrittenBy = Annotated[
         autocompletion=_formats,
     ),
 ]
-NoInfer = Annotated[
-    bool, typer.Option("--no-infer", metavar="", help="Keep the words only; derive nothing from them.")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Only tell what would be stored.")]
+NoInfer = Annotated[bool, typer.Option("--no-infer", help="Keep the words only; derive nothing from them.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be stored.")]
 LeftOut = Annotated[
     Path | None,
     typer.Option(metavar="FILE", dir_okay=False, help="Write what is left out here, one JSON a line."),
@@ -66,9 +64,7 @@ Topics = Annotated[
     list[str] | None,
     typer.Option("--topic", metavar="TEXT", help="A page of what is known about it; may be repeated."),
 ]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", metavar="", help="Write pages into a folder that is not empty.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write pages into a folder that is not empty.")]
 
 
 def import_(

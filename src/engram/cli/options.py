@@ -62,7 +62,7 @@ Url = Annotated[
         metavar="URL", help="The store: sqlite:///path. Default: ENGRAM_URL, or a file in the data folder."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 User = Annotated[
     str | None, typer.Option("--user", metavar="ID", help="A user (user_id)", rich_help_panel=_SCOPE)
 ]
@@ -77,9 +77,7 @@ Tenant = Annotated[
     str | None,
     typer.Option("--tenant", metavar="ID", help="A tenant; default: default", rich_help_panel=_SCOPE),
 ]
-Everyone = Annotated[
-    bool, typer.Option("--everyone", metavar="", help="Everyone in the tenant", rich_help_panel=_SCOPE)
-]
+Everyone = Annotated[bool, typer.Option("--everyone", help="Everyone in the tenant", rich_help_panel=_SCOPE)]
 PolicyName = Annotated[
     str | None,
     typer.Option(
@@ -102,7 +100,7 @@ Limit = Annotated[int, typer.Option("--limit", "-k", metavar="K", min=1, help="H
 MinScore = Annotated[
     float, typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="Leave out hits below this.")
 ]
-Explain = Annotated[bool, typer.Option("--explain", metavar="", help="Show each signal's share.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Show each signal's share.")]
 Filters = Annotated[
     list[str] | None,
     typer.Option(
@@ -113,7 +111,7 @@ Filters = Annotated[
     ),
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A record's id, as search shows it.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Files (.json, .json.gz), or folders of them.")
 ]

@@ -109,9 +109,7 @@ def context(
     context: typer.Context,
     query: Query,
     budget: Budget = 1500,
-    copy: Annotated[
-        bool, typer.Option("--copy", metavar="", help="Put it on the clipboard, over ssh too.")
-    ] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Put it on the clipboard, over ssh too.")] = False,
     k: Limit = 10,
     at: At = None,
     min_score: MinScore = 0.0,
@@ -200,7 +198,7 @@ def listing(
     after: Annotated[
         str | None, typer.Option(metavar="PLACE", help="Go on behind this place: a record's arrival.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", metavar="", help="To the end, not --limit only.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="To the end, not --limit only.")] = False,
     filters: Filters = None,
     valid: Valid = None,
     known: Known = None,

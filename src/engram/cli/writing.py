@@ -64,11 +64,9 @@ def add(
         str | None, typer.Option(metavar="TIME", help="Not found from then on, erased by tend.")
     ] = None,
     infer: Annotated[
-        bool, typer.Option("--infer/--no-infer", metavar="", help="Whether the policy derives from it.")
+        bool, typer.Option("--infer/--no-infer", help="Whether the policy derives from it.")
     ] = True,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", metavar="", help="Derive now, or leave it to a job.")
-    ] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Derive now, or leave it to a job.")] = True,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -184,7 +182,7 @@ def _latest(memory: Memory, ids: list[str]) -> dict[str, Record]:
 def forget(
     context: typer.Context,
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Records; without, a scope.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", metavar="", help="Only tell what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
     yes: Yes = False,
     user: User = None,
     agent: Agent = None,
