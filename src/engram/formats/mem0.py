@@ -208,7 +208,7 @@ def _markdown(source: Source, name: str) -> Iterator[Incoming | Skipped]:
 def _block(fields: dict[str, Any], lines: list[str], place: str, size: int) -> Iterator[Incoming | Skipped]:
     if not fields:
         if any(line.strip() for line in lines):
-            yield Skipped(place, "text before the first memory", lost=True)
+            yield Skipped(place, "text before the first memory")
         return
     if size > LONGEST_TEXT:
         yield Skipped(place, "the text is over 10 MB", lost=True)

@@ -192,7 +192,7 @@ class _Reading:
         if self.before is not None:
             first, last = self.before
             place = f"{self.source.place(self.name)}:{first}"
-            yield Skipped(place, "text before the first message", {"lines": last - first + 1}, lost=True)
+            yield Skipped(place, "text before the first message", {"lines": last - first + 1})
             self.before = None
 
     def _close(self) -> Iterator[Incoming | Skipped]:

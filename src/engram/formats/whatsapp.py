@@ -227,9 +227,7 @@ class _Chat:
             elif current is not None:
                 current.add(line)
             elif line.strip(_INVISIBLE + " \t"):
-                yield Skipped(
-                    f"{self.source.place(self.name)}:{number}", "text before the first message", lost=True
-                )
+                yield Skipped(f"{self.source.place(self.name)}:{number}", "text before the first message")
         yield from self._made(current, order, chat)
 
     def _made(self, message: _Message | None, order: str, chat: str) -> Iterator[Incoming | Skipped]:
