@@ -28,6 +28,7 @@ PUBLIC = {
     ),
     "engram.formats",
     "engram.models",
+    "engram.models.prices",
     "engram.operators.retrieval.recall",
     "engram.policies.bm25",
     "engram.policies.dense",

@@ -12,6 +12,7 @@ from engram.kernel.chat import ChatReply
 __all__ = ["AS_OF", "PUBLISHED", "Price", "cost", "price_of"]
 
 AS_OF: Final = "2026-11-21"
+"""The day of the published prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ PUBLISHED: Final[Mapping[str, Price]] = {
     "google:gemini-3.5-flash-lite": Price(0.3, 2.5, 0.03),
     "google:gemini-3.8-flash": Price(0.75, 3.75, 0.075),
 }
+"""Prices of well-known models, by their specs, as of `AS_OF`."""
 _DATED = re.compile(r"(?:-\d{4}-?\d{2}-?\d{2}|-latest)$")
 
 
