@@ -209,8 +209,7 @@ def open_core(
 ) -> Core:
     """Open a store and join it with its models and policy.
 
-    Raises `ConfigError` for a setting that cannot work, `StoreError` where the store cannot be opened,
-    `NeedsMigration` where another embedder or analyser wrote it (`mend` opens it all the same).
+    Raises `ConfigError`, `StoreError`, and for another embedder's store `NeedsMigration`, unless `mend`.
     """
     _check(durability, cache_mb)
     chosen = load_policy(policy)
