@@ -11,6 +11,8 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engram.kernel.chat import ChatModel, ChatReply, ChatRequest, Message
 from engram.kernel.errors import BadReply, ConfigError, EngramError, MissingExtra, ModelUnavailable
@@ -317,3 +319,42 @@ def test_the_server_answers_embeddings_and_models_and_stops(serve: Serve) -> Non
     server.stop()
     with pytest.raises(EngramError):
         model(server).reply(ASK)
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "content", "usage", "finish_reason", "refusal", "model"]),
+            inner,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.binary(max_size=40), st.text(max_size=40), JSONISH),
+            st.sampled_from([200, 201, 400, 404, 429, 500]),
+        ),
+        min_size=10,
+        max_size=10,
+    )
+)
+@settings(max_examples=20)
+def test_any_answer_ends_in_a_reply_or_an_error_of_ours(bodies: list[tuple[Any, int]]) -> None:
+    answers = [Answer(body, status) for body, status in bodies]
+    with ScriptedServer(answers) as server:
+        asked = model(server)
+        for _ in bodies:
+            try:
+                reply = asked.reply(TYPED)
+            except (BadReply, ModelUnavailable, ConfigError) as error:
+                told = str(error)
+                assert server.url in told, told
+            else:
+                assert isinstance(reply.text, str)
+        asked.close()

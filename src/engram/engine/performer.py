@@ -155,4 +155,5 @@ class Performer:
 
     def _save(self) -> None:
         if self.save is not None:
-            self.save()
+            with self.asker.lock:  # the later of two threads keeps what the earlier one kept
+                self.save()

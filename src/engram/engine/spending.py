@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -183,14 +183,14 @@ class Ledger:
 
 def spent(core: Core, scope: Scope | None) -> dict[str, float]:
     """What model calls took: of the whole store, or of the records' lanes that lie in `scope`."""
-    lanes: Iterable[Scope | None] = (None,)
-    if scope is not None:
+    if scope is None:
+        values = [_row(core, None).value]
+    else:
         lanes = {scope.lane, *(found.lane for found, _ in core.store.scopes(scope))}
-    total = dict.fromkeys(COUNTS, 0.0)
-    for lane in lanes:
-        for name, amount in _row(core, lane).value.items():
-            if name in total:
-                total[name] += amount
+        names = {_named(lane) for lane in lanes}
+        rows = core.store.states(Scope(scope.tenant), _KEEPER)
+        values = [row.value for row in rows if row.name in names]
+    total = {name: sum((value[name] for value in values), 0.0) for name in COUNTS}
     return {name: amount if name == "cost" else int(amount) for name, amount in total.items()}
 
 
@@ -198,10 +198,13 @@ def _row(core: Core, lane: Scope | None) -> StateRow:
     """The account's row; a user's or agent's is named by a digest, so that it holds no id of theirs."""
     scope, name = Scope(), _ALL
     if lane is not None:
-        scope = Scope(lane.tenant)
-        name = hashlib.blake2b(repr((lane.user_id, lane.agent_id)).encode(), digest_size=12).hexdigest()
+        scope, name = Scope(lane.tenant), _named(lane)
     rows = core.store.states(scope, _KEEPER, name)
     return rows[0] if rows else StateRow(_KEEPER, scope, name, _empty(), 0)
+
+
+def _named(lane: Scope) -> str:
+    return hashlib.blake2b(repr((lane.user_id, lane.agent_id)).encode(), digest_size=12).hexdigest()
 
 
 def _empty() -> Values:

@@ -45,7 +45,10 @@ async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - t
             left = WAIT_FOR_LANE if deadline is None else max(0.0, deadline - time.monotonic())
             await run_lane(core, lane, patience=min(left, WAIT_FOR_LANE))
         now = core.now()
-        if all(job.not_before is not None and job.not_before > now for job in ours):
+        dues = [job.not_before or now for job in ours]
+        if deadline is not None and (min(dues) - now).total_seconds() > deadline - time.monotonic():
+            return False  # such as a budget's next day
+        if min(dues) > now:
             await Task.of(time.sleep, 0.05)
 
 
@@ -57,20 +60,23 @@ async def tend(core: Core, scope: Scope) -> Receipt:
     items = list(await Task.of(_erase_expired, core, scope))
     await wait(core, 60.0)
     ops: list[Op] = []
+    usage: dict[str, float] = {}
     if core.policy.tends:
         lanes = dict.fromkeys(found.lane for found, _ in await Task.of(core.store.scopes, scope))
         base = new_id(micros(core.now()) // 1000, (await Task.of(core.store.sequence)).last, 0)
         for number, lane in enumerate(lanes):
-            ops.extend(await _tend_lane(core, lane, f"{base}.{number}", items))
+            ops.extend(await _tend_lane(core, lane, f"{base}.{number}", items, usage))
     committed: Committed | None = await Task.of(core.store.commit, Batch(tuple(ops))) if ops else None
     erased = any(item.event == "erased" for item in items)
     owed = erased or (await Task.of(core.store.info)).get("purge") == "pending"
     state = await Task.of(purge, core) if owed else None
-    return Receipt(tuple(items), str(committed.change_set) if committed else None, purge=state)
+    return Receipt(tuple(items), str(committed.change_set) if committed else None, usage=usage, purge=state)
 
 
-async def _tend_lane(core: Core, lane: Scope, key: str, items: list[Item]) -> list[Op]:
-    performer = Performer(core, core.policy, lane, core.present, job=key)
+async def _tend_lane(
+    core: Core, lane: Scope, key: str, items: list[Item], usage: dict[str, float]
+) -> list[Op]:
+    performer = Performer(core, core.policy, lane, core.present, job=key, usage=usage)
     changes = await Under(core.policy.tend(lane), core.driven(performer))
     if not changes:
         return []

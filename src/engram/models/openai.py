@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.errors import BadReply, ConfigError, MissingExtra, ModelUnavailable
+from engram.models.http import retry_after
 from engram.models.static import tokeniser
 from engram.models.vectors import fill, refuse_single, unit_rows
 
@@ -156,7 +155,7 @@ class OpenAIEmbedder:
                 what = f"{reply.status_code}: {reply.text[:_SHOWN]}"
                 if reply.status_code not in _AGAIN:
                     raise self._refused(reply.status_code, what, body)
-                pause = _retry_after(reply.headers.get("retry-after")) or pause
+                pause = retry_after(reply.headers.get("retry-after")) or pause
             if attempt == self._retries or pause > self._patience:
                 raise ModelUnavailable(
                     f"{self._url} gave no answer in {attempt + 1} attempts ({what}): try again in {pause:g} s"
@@ -170,18 +169,3 @@ class OpenAIEmbedder:
         return BadReply(
             f"{self._url} refuses these texts ({what})", prompt=str(body["input"])[:_SHOWN], reply=what
         )
-
-
-def _retry_after(value: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for: a number, or a date (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
