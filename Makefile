@@ -38,6 +38,7 @@ lint: .venv/.dev  ## Check style, types and the direction of imports
 	$(BIN)/basedpyright
 
 docs: .venv/.dev  ## Build the documentation's site in site/
+	@# --quiet would hide warnings from --strict
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: .venv/.dev  ## Let ruff lay out the code and mend what it can

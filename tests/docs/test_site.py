@@ -9,6 +9,7 @@ from html import unescape
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from types import FunctionType
 from urllib.parse import unquote
 
 import pytest
@@ -45,6 +46,7 @@ INTERNAL = re.compile(
     r"|engram\.(formats|models|stores|policies)\.\w+"
     r"|engram\.testing\.(contract_\w+|driven|rules|strategies)"
 )
+TWINS = (engram.AsyncMemory, engram.AsyncView)  # their methods are those of Memory and View
 BUILD = "import conftest, mkdocs.__main__ as mkdocs; mkdocs.cli()"  # conftest closes the network
 
 
@@ -140,6 +142,27 @@ def homes(name: str, value: object) -> set[str]:
     """The modules that a public name can be imported from, and the one that defines it."""
     public = {module for module in PUBLIC if getattr(import_module(module), name, None) is value}
     return public | {getattr(value, "__module__", "")}
+
+
+def methods_of(kind: object) -> list[str]:
+    """The public methods and properties that a class of engram's defines itself."""
+    if not isinstance(kind, type) or kind in TWINS or not kind.__module__.startswith("engram."):
+        return []
+    defined = (FunctionType, property, classmethod, staticmethod)
+    return [name for name, value in vars(kind).items() if name[0] != "_" and isinstance(value, defined)]
+
+
+@pytest.mark.parametrize("module", sorted(PUBLIC))
+def test_every_public_method_is_documented(module: str, site: Path) -> None:
+    there = documented(site)
+    loaded = import_module(module)
+    missing = [
+        f"{name}.{method}"
+        for name, full in names_of(module)
+        for method in methods_of(getattr(loaded, name))
+        if not {f"{home}.{method}" for home in full} & there
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("module", sorted(PUBLIC))

@@ -68,7 +68,9 @@ class ChatModel(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The model's identity."""
+        ...
 
     def reply(self, request: ChatRequest) -> ChatReply:
         """The model's reply.

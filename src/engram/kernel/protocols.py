@@ -83,11 +83,19 @@ class Embedder(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The identity, version included."""
+        ...
+
     @property
-    def dimensions(self) -> int: ...
+    def dimensions(self) -> int:
+        """The length of a vector."""
+        ...
+
     @property
-    def local(self) -> bool: ...
+    def local(self) -> bool:
+        """Whether it answers at once and without a network."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> Any:
         """A float32 array of shape [len(texts), dimensions]; each row a unit vector or all zeros."""
@@ -112,7 +120,9 @@ class Reranker(Protocol):
     """Scores texts against a query. `depth` is how many of the best hits `search` gives it."""
 
     @property
-    def depth(self) -> int: ...
+    def depth(self) -> int:
+        """How many of the best hits it looks at."""
+        ...
 
     def rank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """A finite number for each text, in their order, on any scale; higher is better."""
@@ -124,7 +134,9 @@ class AskingReranker(Protocol):
     """A reranker that is a program of effects, such as one that asks the memory's chat model."""
 
     @property
-    def depth(self) -> int: ...
+    def depth(self) -> int:
+        """How many of the best hits it looks at."""
+        ...
 
     def ranking(self, query: str, texts: Sequence[str]) -> Program[Sequence[float]]:
         """The program that gives a finite number for each text, in their order; higher is better."""
