@@ -212,10 +212,11 @@ def test_rights(call: Call, filled: Path) -> None:
     filled.chmod(0o644)
     open_ = found(call, "rights")
     assert (open_.level, open_.fix) == ("warn", "rights")
-    shown = call("doctor", "--fix", text="n\n")
+    shown = call("doctor", "--fix", code=1, text="y\n")
     assert "chmod 600" in shown.stderr
+    assert "no terminal: add --yes" in shown.stderr
     assert filled.stat().st_mode & 0o777 == 0o644
-    call("doctor", "--fix", text="y\n")
+    call("doctor", "--fix", "--yes")
     assert filled.stat().st_mode & 0o777 == 0o600
 
 

@@ -113,7 +113,7 @@ class Terminal:
 
     def cold(self, **environment: str) -> Terminal:
         """The same terminal, where a command is a process that starts with nothing loaded."""
-        made = self.but(**environment)
+        made = self.but(None, **environment)
         made.server = None
         return made
 

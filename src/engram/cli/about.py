@@ -28,7 +28,7 @@ def scopes(
     json: Json = False,
 ) -> None:
     """Whose records there are: every scope, and how many it holds."""
-    with opened(context, url) as memory, status("counting"):
+    with status("counting"), opened(context, url) as memory:
         rows = memory.scoped(**scope(user, agent, run, tenant)).scopes()
     if json:
         for row in rows:

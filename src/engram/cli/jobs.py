@@ -187,7 +187,7 @@ def wait(
     json: Json = False,
 ) -> None:
     """Do what is owed. Exit code 1 where something is left."""
-    with opened(context, url) as memory, status("doing what is owed"):
+    with status("doing what is owed"), opened(context, url) as memory:
         done = memory.wait(timeout)
         left = memory.stats()["jobs"]
     if json:
@@ -213,7 +213,7 @@ def tend(
 
     Without a scope: the whole tenant.
     """
-    with opened(context, url) as memory, status("tending"):
+    with status("tending"), opened(context, url) as memory:
         done = memory.tend(**scope(user, agent, run, tenant))
         left = memory.stats()["jobs"]
     if not json:

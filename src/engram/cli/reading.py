@@ -69,7 +69,7 @@ def search(
     """
     ids = asked(user, agent, run, tenant, everyone=everyone)
     question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
-    with opened(context, url) as memory, status("searching"):
+    with status("searching"), opened(context, url) as memory:
         hits = memory.search(query, explain=explain, **question)
         advice = "" if hits else _nothing(memory, ids)
     _show_hits(hits, advice, explain=explain, as_json=json)
@@ -127,7 +127,7 @@ def context(
     """Pack what is remembered about something for a prompt."""
     ids = asked(user, agent, run, tenant, everyone=everyone)
     question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
-    with opened(context, url) as memory, status("searching"):
+    with status("searching"), opened(context, url) as memory:
         packed = seen(memory, valid, known).context(query, budget=budget, **question)
         advice = "" if packed.citations else _nothing(memory, ids)
     if not packed.text:
@@ -177,7 +177,7 @@ def as_of(
         raise typer.BadParameter("give --valid TIME, --known TIME or both")
     ids = asked(user, agent, run, tenant, everyone=everyone)
     question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
-    with opened(context, url) as memory, status("searching"):
+    with status("searching"), opened(context, url) as memory:
         view = seen(memory, valid, known)
         found: list[Hit] | Page
         if query is not None:

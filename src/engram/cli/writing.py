@@ -82,7 +82,7 @@ def add(
     said = {"role": role, "name": name, "time": moment_of(time, "--time"), "id": id}
     messages = _messages(text, {**said, "metadata": metadata_of(metadata)})
     ids, until = scope(user, agent, run, tenant), moment_of(expires, "--expires")
-    with opened(context, url) as memory, status("adding"):
+    with status("adding"), opened(context, url) as memory:
         done = memory.add(messages, kind=kind, expires=until, infer=infer, wait=wait, **ids)
     receipt_shown(done, as_json=json)
 
@@ -152,7 +152,7 @@ def undo(
     Nothing is lost: the undo is a change of its own, which can be undone. An
     erasure cannot be.
     """
-    with opened(context, url) as memory:
+    with status("taking back"), opened(context, url) as memory:
         done = memory.undo(change_set, **scope(user, agent, run, tenant))
         versions = _latest(memory, done.ids[:_SHOWN])
     if json:
@@ -202,7 +202,8 @@ def forget(
             "name ids, or a scope by --user, --agent or --run; --everyone is the whole tenant"
         )
     with opened(context, url) as memory:
-        plan = memory.forget(ids or None, everyone=everyone, dry_run=True, **named)
+        with status("looking what hangs on it"):
+            plan = memory.forget(ids or None, everyone=everyone, dry_run=True, **named)
         if plan.items and not json and (dry_run or not yes):
             _preview(memory, plan.ids)
         if plan.items and not dry_run:

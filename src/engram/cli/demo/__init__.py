@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from engram.cli.options import Opening
-from engram.cli.output import cut, output, printable, reasons, who
+from engram.cli.output import cut, output, printable, reasons, status, who
 
 if TYPE_CHECKING:
     from engram.bench.load import Conversation, Question
@@ -53,13 +53,13 @@ def demo(context: typer.Context) -> None:
     console = output()
     with as_file(files("engram.cli").joinpath("demo", "conversation.json")) as path:
         conversation = read_conversation(path)
-    with (
-        TemporaryDirectory() as folder,
-        Memory(f"sqlite:///{folder}/demo.db", policy=opening.policy, embedder=opening.embedder) as memory,
-    ):
-        seconds = _remember(console, memory, conversation)
-        ranks, milliseconds = _ask_all(console, memory, conversation)
-        _pack(console, memory, conversation)
+    with TemporaryDirectory() as folder:
+        with status("loading the embedder"):
+            opened = Memory(f"sqlite:///{folder}/demo.db", policy=opening.policy, embedder=opening.embedder)
+        with opened as memory:
+            seconds = _remember(console, memory, conversation)
+            ranks, milliseconds = _ask_all(console, memory, conversation)
+            _pack(console, memory, conversation)
     answerable = sum(bool(question.evidence) for question in conversation.questions)
     console.print(
         f"[bold]{sum(rank <= TOP for rank in ranks)} of {answerable}[/bold] found in the first {TOP}, "
