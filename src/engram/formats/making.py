@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any
@@ -57,35 +58,48 @@ def _unfit(message: Mapping[str, Any]) -> str | None:
     content = message.get("content")
     if not (content.strip() if isinstance(content, str) else message.get("tool_calls")):
         return _EMPTY
-    if isinstance(content, str) and len(content.encode(errors="replace")) > LONGEST_TEXT:
+    if isinstance(content, str) and _length(content) > LONGEST_TEXT:
         return "the text is over 10 MB"
     for key in ("id", "name"):
         value = message.get(key)
         if value is not None and (not value.strip() or len(value) > _LONGEST_ID):
             return f"the {key} is not 1 to {_LONGEST_ID} characters long"
-    return _no_json(message, 0)
+    return _no_json(message)
 
 
-def _no_json(value: object, depth: int) -> str | None:
-    """Why the value cannot be stored; numbers and text that JSON Lines could not carry."""
-    if isinstance(value, str):
-        if "\0" in value:
-            return "it holds a NUL character"
-        return None if value.isascii() or _encodes(value) else "it holds a lone surrogate"
+def _no_json(whole: Mapping[str, Any]) -> str | None:
+    """Why it cannot be stored: text and numbers that JSON Lines could not carry, or too deep nesting."""
+    level: list[Any] = [whole]
+    for _ in range(_DEEPEST + 1):
+        inner: list[Any] = []
+        for outer in level:
+            for value in [*outer, *outer.values()] if isinstance(outer, dict) else outer:
+                if isinstance(value, str):
+                    if "\0" in value:
+                        return "it holds a NUL character"
+                    if not (value.isascii() or _encodes(value)):
+                        return "it holds a lone surrogate"
+                elif isinstance(value, dict | list | tuple):
+                    inner.append(value)
+                elif value is not None and (reason := _no_number(value)):
+                    return reason
+        if not inner:
+            return None
+        level = inner
+    return f"it is nested over {_DEEPEST} deep"
+
+
+def _no_number(value: object) -> str | None:
     if isinstance(value, float):
         return None if isfinite(value) else "it holds a number that is not finite"
     if isinstance(value, int):
         return None if value.bit_length() <= _WIDEST else f"it holds a number of over {_WIDEST} bits"
-    if depth > _DEEPEST:
-        return f"it is nested over {_DEEPEST} deep"
-    if isinstance(value, Mapping):
-        parts = [*value, *value.values()]
-    elif isinstance(value, list | tuple):
-        parts = list(value)
-    else:
-        return None if value is None else f"{type(value).__name__} has no JSON form"
-    reasons = (_no_json(part, depth + 1) for part in parts)
-    return next((reason for reason in reasons if reason is not None), None)
+    return f"{type(value).__name__} has no JSON form"
+
+
+def _length(text: str) -> int:
+    """Bytes that the text has, or fewer where it cannot be too long."""
+    return len(text) if len(text) <= LONGEST_TEXT // 4 else len(text.encode(errors="replace"))
 
 
 def _encodes(text: str) -> bool:
@@ -139,6 +153,7 @@ class Ids:
             self._block += 1
 
 
+@lru_cache(1024)
 def run_name(text: str) -> str:
     """The text as an id of a scope: printable, without spaces at its ends, 200 characters at most."""
     plain = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())

@@ -79,14 +79,15 @@ def branch(parents: Mapping[str, str | None], leaf: str) -> tuple[list[str], str
 
 def text_of(value: object) -> str:
     """The value where it is text or a whole number, as text; otherwise nothing."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    return str(value) if isinstance(value, str) or value.bit_length() <= 64 else ""
+    if isinstance(value, str):
+        return value
+    whole = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64
+    return str(value) if whole else ""
 
 
 def mapped(value: object) -> Mapping[str, Any]:
     """The value where it is an object, otherwise an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def listed(value: object) -> list[Any]:
@@ -96,4 +97,4 @@ def listed(value: object) -> list[Any]:
 
 def without_nothing(**fields: Any) -> dict[str, Any]:
     """The fields that hold something."""
-    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+    return {name: value for name, value in fields.items() if value or value == 0}
