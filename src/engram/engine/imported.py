@@ -7,6 +7,7 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from engram.engine.core import Core
@@ -318,6 +319,8 @@ def _edge(fields: Mapping[str, Any]) -> Edge:
         _id(getattr(edge, name), name)
     check_text(edge.type, "edge")
     _in_order(edge.known, "known")
+    if not isfinite(edge.weight):
+        raise InvalidInput(f"weight: {edge.weight!r} is no finite number")
     return replace(edge, weight=float(edge.weight), metadata=_mapping(edge.metadata, "metadata"))
 
 
