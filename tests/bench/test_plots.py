@@ -189,6 +189,7 @@ def speed(*sizes: int) -> list[Figure]:
             Figure("single add", n, 0.5, "ms", "bare insert", 0.02, most=30),
             Figure("bulk add", n, 7000.0, "/s", "bare insert", 50_000.0, least=0.1),
             Figure("bulk add", n, 7000.0, "/s", "bare bulk", 250_000.0),
+            Figure("import, one chat", n, 6000.0, "/s", "bulk add", 7000.0, least=0.5),
             Figure("search, k=10", n, 2.0, "ms", "dot product", n / 10_000),
             Figure("  after an add", n, 7.0, "ms", "plain search", 2.0, most=3),
             Figure("resident memory", n, 70.0 + n / 1000, "MB", most=330),
@@ -201,6 +202,7 @@ def test_speed_has_lines_floors_limits_and_what_was_missed(path: Path) -> None:
     picture = Picture(path)
     assert picture.ids("measured/") == [
         "measured/bulk-add/bulk-add",
+        "measured/bulk-add/import--one-chat",
         "measured/import-engram",
         "measured/resident-memory/resident-memory",
         "measured/search--k-10/after-an-add",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.test_plots import RECALL, speed
+from engram.bench.figures import Figure
 from engram.bench.plots_recall import draw_recall
 from engram.bench.plots_speed import draw_speed
 from engram.bench.report import json_line
@@ -29,6 +30,12 @@ def test_what_was_printed_is_what_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_limit_that_is_kept_by_a_hair_is_kept_when_read_again() -> None:
+    figure = Figure("single add", 10_000, 0.72382, "ms", "bare insert", 0.0241301, most=30)
+    assert figure.met
+    assert Figure.from_dict(figure.to_dict()).met
+
+
 def test_the_picture_is_the_one_that_measuring_drew(tmp_path: Path) -> None:
     measured = [
         replace(item, recall={k: value + 1 / 30_000 for k, value in item.recall.items()}) for item in RECALL
@@ -39,7 +46,7 @@ def test_the_picture_is_the_one_that_measuring_drew(tmp_path: Path) -> None:
     assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "first.svg").read_bytes()
     figures = [replace(figure, measured=figure.measured * 10 / 3) for figure in speed(1000)]
     lines = written(tmp_path / "s.jsonl", *(json_line(item.to_dict()) for item in figures))
-    assert draw_saved(lines, tmp_path / "again.svg") == 7
+    assert draw_saved(lines, tmp_path / "again.svg") == 8
     draw_speed(figures, tmp_path / "first.svg")
     assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "first.svg").read_bytes()
 

@@ -62,10 +62,10 @@ class Figure:
         line = {
             "what": self.what,
             "n": self.n,
-            "measured": round(self.measured, 4),
+            "measured": round(self.measured, 6),
             "unit": self.unit,
             "against": self.against or None,
-            "floor": None if self.floor is None else round(self.floor, 4),
+            "floor": None if self.floor is None else round(self.floor, 6),
             "ratio": None if self.ratio is None else round(self.ratio, 3),
             "most": self.most,
             "least": self.least,

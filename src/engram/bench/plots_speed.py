@@ -79,12 +79,19 @@ def draw_speed(figures: Sequence[Figure], path: Path) -> None:
 
 
 def _panels(figures: Sequence[Figure]) -> list[_Panel]:
-    """One for each kind of figure; what is set in, such as "  after an add", belongs to the one before."""
+    """One for each kind of figure.
+
+    What is set in, such as "  after an add", belongs to the one before; what is held against an earlier
+    figure, as importing against adding, to that one's.
+    """
     panels: dict[tuple[str, Unit], _Panel] = {}
     title = ""
     for figure in figures:
         if figure.n:
-            title = title if figure.what[:1].isspace() and title else figure.what.strip()
+            if (figure.against, figure.unit) in panels:
+                title = figure.against
+            elif not (figure.what[:1].isspace() and title):
+                title = figure.what.strip()
             panels.setdefault((title, figure.unit), _Panel(title, figure.unit)).take(figure)
     return list(panels.values())
 
