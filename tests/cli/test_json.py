@@ -1,0 +1,122 @@
+"""What `--json` prints is what the documentation says, field by field."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.test_commands import TALK
+from engram import Memory
+from engram.cli.app import app
+from engram.kernel.operations import Job
+from engram.kernel.protocols import Batch, PutJob
+from engram.kernel.scope import Scope
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "json-lines.md"
+ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| ([^|]*) \|$", re.MULTILINE)
+
+
+def documented() -> dict[str, tuple[set[str], set[str]]]:
+    """The fields of each command's objects, and those that may be missing, from the page."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for names, fields, _ in ROW.findall(PAGE.read_text(encoding="utf-8")):
+        listed = re.findall(r"`([a-z_]+)`(\?)?", fields)
+        if not listed:
+            continue
+        whole = {name for name, mark in listed if not mark}
+        for command in re.findall(r"`([a-z- ]+)`", names):
+            found[command] = (whole, {name for name, mark in listed if mark})
+    return found
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A store with something of everything; what stands for names in the commands below."""
+    folder = tmp_path_factory.mktemp("json")
+    talk = folder / "talk.json"
+    talk.write_text(json.dumps(TALK), encoding="utf-8")
+    with Memory(f"sqlite:///{folder}/m.db") as memory:
+        id = memory.add("a heron", user_id="ana").ids[0]
+        other = memory.add("a weir", user_id="ana").ids[0]
+        edit = memory.edit(other, text="a mended weir").change_set
+        moment = memory.get(id).time
+        store = memory._bound.core.store
+        jobs = [Job("", "write", Scope(user_id="ana"), moment, "p:1", (id,), "parked")] * 3
+        made = [store.commit(Batch((PutJob(job),))).jobs[0] for job in jobs]
+    names = {"ID": id, "EDIT": str(edit), "TALK": str(talk), "OUT": str(folder / "out.jsonl")}
+    return {**names, "URL": f"sqlite:///{folder}/m.db", "JOB": made[0], "AGAIN": made[1], "GONE": made[2]}
+
+
+CALLS = [
+    "add words --user ana",
+    "search heron --user ana",
+    "context heron --user ana",
+    "as-of heron --known now --user ana",
+    "list --user ana",
+    "show ID",
+    "history ID",
+    "import TALK",
+    "export OUT",
+    "stats",
+    "scopes",
+    "jobs list",
+    "jobs show JOB",
+    "jobs retry AGAIN",
+    "jobs drop GONE --yes",
+    "jobs wait --timeout 0",
+    "verify",
+    "repair",
+    "doctor",
+    "migrate",
+    "policies",
+    "edit ID crane",
+    "undo EDIT",
+    "tend",
+    "reembed",
+    "bench recall TALK --policy rrf",
+    "forget --user nobody --yes",
+]
+
+
+def named(call: str) -> str:
+    """The command of a call, as the page has it."""
+    words = call.split()
+    return " ".join(words[:2]) if words[0] in ("jobs", "bench") else words[0]
+
+
+def objects(call: str, store: dict[str, str]) -> list[dict[str, Any]]:
+    """What a call prints with `--json`."""
+    words = [store.get(word, word) for word in call.split()]
+    result = CliRunner().invoke(app, ["--url", store["URL"], *words, "--json"])
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_objects_have_the_fields_that_are_documented(call: str, store: dict[str, str]) -> None:
+    found = objects(call, store)
+    always, sometimes = documented()[named(call)]
+    assert found
+    for item in found:
+        assert set(item) - sometimes == always
+
+
+def test_every_command_with_json_is_on_the_page() -> None:
+    from typer.main import get_command
+
+    root: Any = get_command(app)
+    leaves = {name: item for name, item in root.commands.items() if not hasattr(item, "commands")}
+    for group, item in root.commands.items():
+        leaves |= {f"{group} {name}": below for name, below in getattr(item, "commands", {}).items()}
+    speaking = {
+        name for name, item in leaves.items() if any("--json" in parameter.opts for parameter in item.params)
+    }
+    assert speaking == set(documented())
+    assert speaking - {named(call) for call in CALLS} == {
+        "bench speed",
+        "bench plot",
+    }  # take long, need lines
