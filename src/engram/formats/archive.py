@@ -38,7 +38,7 @@ class Limits:
     total: int = 256 << 30
     ratio: int = 200
     free: int = 16 << 20
-    value: int = 128 << 20
+    value: int = 64 << 20
     depth: int = 100
 
 
