@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from engram.engine.spending import estimate
 from engram.kernel.chat import ChatReply, ChatRequest, Message
 from engram.models.prices import Price
 from engram.testing.doubles import ScriptedModel
+from engram.testing.server import ScriptedServer, chat, slow
 
 REPLY = ChatReply(GOOD, tokens_in=100, tokens_out=50)
 PRICES = {"scripted:model": Price(read=1_000, written=10_000)}  # $0.1 read and $0.5 written for each REPLY
@@ -26,8 +28,8 @@ PRICES = {"scripted:model": Price(read=1_000, written=10_000)}  # $0.1 read and 
 
 def limited(open_memory: Open, model: ScriptedModel | None = None, **limits: Any) -> Memory:
     asked = model or ScriptedModel(lambda request: REPLY)
-    chat = Chat(asked, max_tokens=100, budget=Budget(**limits), prices=PRICES, retries=0)
-    return open_memory(policy=Finder(), model=chat)
+    settings = Chat(asked, max_tokens=100, budget=Budget(**limits), prices=PRICES, retries=0)
+    return open_memory(policy=Finder(), model=settings)
 
 
 def add(memory: Memory, user: str = "u") -> tuple[str, str]:
@@ -159,8 +161,6 @@ with Memory(sys.argv[1], policy=Finder(), model=chat) as memory:
 
 
 def test_two_processes_share_one_budget(tmp_path: Path) -> None:
-    from engram.testing.server import ScriptedServer, chat
-
     url, tests = f"sqlite:///{tmp_path / 'm.db'}", str(Path(__file__).parents[1])
     with ScriptedServer(lambda request: chat(GOOD, read=100, written=50)) as server:
         workers = [
@@ -174,6 +174,24 @@ def test_two_processes_share_one_budget(tmp_path: Path) -> None:
     assert stats["usage"]["tokens_in"] == 100 * calls
     assert 1600 <= 150 * calls <= 2000
     assert stats["jobs"] == {"pending": 20 - calls, "parked": 0}
+
+
+def test_a_process_killed_within_a_call_leaves_its_share_taken(tmp_path: Path) -> None:
+    url, tests = f"sqlite:///{tmp_path / 'm.db'}", str(Path(__file__).parents[1])
+    with ScriptedServer(lambda request: slow(chat(GOOD), 60)) as server:
+        worker = subprocess.Popen([sys.executable, "-c", WORKER, url, tests, server.url, "a"])
+        while not server.requests:
+            time.sleep(0.01)
+        worker.kill()
+        worker.wait(30)
+    model = ScriptedModel(lambda request: REPLY)
+    tight = Chat(model, max_tokens=100, budget=Budget(day_tokens=500), timeout=0.1)
+    with Memory(url, policy=Finder(), model=tight) as memory:
+        assert memory.stats()["usage"]["model_calls"] == 0
+        assert memory.add("warm tea", user_id="b").items[1].event == "pending"
+    wide = Chat(model, max_tokens=100, budget=Budget(day_tokens=1000))
+    with Memory(url, policy=Finder(), model=wide) as memory:
+        assert memory.add("warm tea", user_id="c").ok
 
 
 def test_accounts_hold_no_name_of_a_user(tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ JSONISH = st.recursive(
         max_size=10,
     )
 )
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_any_answer_ends_in_a_reply_or_an_error_of_ours(bodies: list[tuple[Any, int]]) -> None:
     answers = [Answer(body, status) for body, status in bodies]
     with ScriptedServer(answers) as server:
