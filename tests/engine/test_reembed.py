@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import engram
@@ -337,3 +340,33 @@ def test_a_job_that_a_switch_overtakes_is_left_to_who_opens_the_store_again(url:
         assert memory.wait()
         assert [record.kind for record in memory.get_all(user_id="ana").items] == ["episode", "fact"]
         assert memory.verify().ok
+
+
+class Nothing(HashEmbedder):
+    """Knows no word, quickly."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.name = "nothing"
+
+    def embed(self, texts: Any) -> Any:
+        """Zeros."""
+        return np.zeros((len(texts), 4), np.float32)
+
+
+def test_the_command_says_that_what_is_written_is_kept(url: str, path: Path) -> None:
+    """Interrupted, it ends with 130; given again, it goes on."""
+    with opened(url, Nothing()) as memory:
+        memory.add([f"{SAID[n % 4]} {n} " * 40 for n in range(600)], user_id="ana")
+    command = [sys.executable, "-c", "from engram.cli import main; main()", "--url", url, "reembed"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not staged(path) and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert "goes on where this one stopped" in said
+    kept = staged(path)
+    assert 0 < kept < 600
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"checked": 600, "ok": True, "mended": 600, "problems": []}

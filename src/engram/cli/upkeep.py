@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engram.cli.group import complain
 from engram.cli.options import Agent, Json, Opening, Run, Tenant, Url, User, opened, scope
 from engram.cli.output import counting, emit, output, printable
 
@@ -97,8 +98,12 @@ def reembed(
     from engram.upkeep import reembed as rewrite
 
     opening: Opening = context.obj
-    with counting("writing entries, then proving them") as tell:
-        report = rewrite(url or opening.url, embedder=embedder or opening.embedder, progress=tell)
+    try:
+        with counting("writing entries, then proving them") as tell:
+            report = rewrite(url or opening.url, embedder=embedder or opening.embedder, progress=tell)
+    except KeyboardInterrupt:
+        complain("broken off; what is written is kept: the same command goes on where this one stopped")
+        raise
     said = f"{report.mended:,} index entries of {report.checked:,} records written"
     _report(report, said, as_json=json, advice="run engram repair")
 

@@ -86,7 +86,7 @@ def _rebuilt(core: Core, wanted: bool) -> int:
         return 0
     before = len(core.store.check())
     core.store.commit(Batch((Rebuild(),)))
-    return before - len(core.store.check())
+    return max(0, before - len(core.store.check()))  # what is mended may bring to light what lay behind it
 
 
 def _left_over(core: Core) -> list[Problem]:
