@@ -26,9 +26,10 @@ def test_what_mem0_remembers(tmp_path: Path) -> None:
     assert (first.known, first.valid) == (("2026-01-05T10:00:00-08:00", None), None)
     assert second.valid == ("2026-01-02T10:00:00Z", "2026-01-10")
     assert second.known == ("2026-01-02T10:00:00Z", None)
-    assert (relation.message["content"], relation.message["triples"]) == (
+    assert (relation.message["content"], relation.message["triples"], relation.user_id) == (
         "ana works with ben",
         [["ana", "works with", "ben"]],
+        "ana",
     )
     assert skipped(path) == [("memories.json: results[2]", "no text")]
 

@@ -31,7 +31,7 @@ class Mem0:
     the plug-in's export (`mem0-export-….md`). The fields are those of `MemoryItem` in mem0's source, and of
     its OpenAPI description: `id`, `memory`, `user_id`, `agent_id`, `run_id` (or `session_id`), `metadata`,
     `categories`, `created_at`, `updated_at`, `expiration_date`. `relations` (source, relationship, target)
-    become facts with `triples`.
+    become facts with `triples`, of the user of the memories before them where that is one.
 
     Said at `created_at`, known since `updated_at`; one that was replaced, until then. One with an
     `expiration_date` holds to the end of that day. Ids are mem0's. Not kept: hashes, scores, and the
@@ -80,14 +80,16 @@ def _recognised(source: Source, name: str) -> bool:
 
 def _json(source: Source, name: str) -> Iterator[Incoming | Skipped]:
     lists, total, more = False, None, None
+    users: set[str | None] = set()
     for entry in entries(source, name):
         if entry.key in _LISTS and (entry.number is not None or entry.key == ""):
             lists = True
-            yield _memory(entry)
+            memory = _memory(entry)
+            if isinstance(memory, Incoming) and len(users) < 2:
+                users.add(memory.user_id)
+            yield memory
         elif entry.key == "relations" and entry.number is not None:
-            yield _relation(entry)
-        elif entry.key in _LISTS:
-            lists = lists or entry.value == []
+            yield _relation(entry, next(iter(users)) if len(users) == 1 else None)
         total = entry.value if entry.key == "count" else total
         more = entry.value if entry.key == "next" else more
     if more:
@@ -161,7 +163,7 @@ def _day_after(value: object) -> str | None:
         return None
 
 
-def _relation(entry: Entry) -> Incoming | Skipped:
+def _relation(entry: Entry, user: str | None) -> Incoming | Skipped:
     item = entry.value
     parts = (
         [item.get("source"), item.get("relationship"), item.get("target") or item.get("destination")]
@@ -178,7 +180,7 @@ def _relation(entry: Entry) -> Incoming | Skipped:
         "triples": [words],
         "metadata": dict(zip(("subject", "relation", "object"), words, strict=True)),
     }
-    return made(message, entry.place, kind="fact")
+    return made(message, entry.place, kind="fact", user_id=user)
 
 
 def _markdown(source: Source, name: str) -> Iterator[Incoming | Skipped]:
