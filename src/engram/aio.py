@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -13,7 +14,7 @@ from engram.config import open_core
 from engram.engine import check, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
 from engram.engine.lens import AsOf
-from engram.engine.progress import Progress
+from engram.engine.progress import Progress, Stoppable
 from engram.engine.results import Imported, Left, Page, Receipt, Report
 from engram.kernel.adrive import arun
 from engram.kernel.chat import ChatModel
@@ -235,7 +236,7 @@ class AsyncMemory:
         """
         scope = self._bound.scope(ids) if ids or self._bound.ids else None
         departure = portable.Departure(path, scope, format, since, until, topics, overwrite, progress)
-        return await self._call(portable.export, departure)
+        return await self._stoppable(portable.export, departure)
 
     async def import_(
         self,
@@ -258,7 +259,7 @@ class AsyncMemory:
         that is broken, with its line; of another program's, what stands before that is stored.
         """
         arrival = portable.Arrival(path, self._bound.named(ids), format, infer, dry_run, progress, on_skip)
-        return await self._call(portable.import_, arrival)
+        return await self._stoppable(portable.import_, arrival)
 
     async def close(self) -> None:
         """Release the store. Closing twice is fine; any other call after it raises `StoreError`."""
@@ -274,6 +275,15 @@ class AsyncMemory:
 
     async def _run(self, program: Coroutine[Any, Any, T]) -> T:
         return await arun(program, self._bound.core.performed)
+
+    async def _stoppable(self, function: Callable[..., T], request: Any) -> T:
+        """A call with `progress` in its request; where it is cancelled, its thread stops at the next."""
+        progress = Stoppable(request.progress)
+        try:
+            return await self._call(function, replace(request, progress=progress))
+        except asyncio.CancelledError:
+            progress.stop()
+            raise
 
     async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(self._bound.core.call, function, *arguments)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,14 +286,37 @@ def test_batches_are_small_where_texts_are_long(source: Source) -> None:
         assert len(found.change_sets) == 2
 
 
-async def _async(path: Path) -> Imported:
-    async with AsyncMemory("ram:") as memory:
-        return await memory.import_(path, dry_run=True)
-
-
 def test_the_other_face_imports_alike(tmp_path: Path) -> None:
-    import asyncio
-
     path = talk(tmp_path / "a.json", [turn(1, "one"), turn(2, "two")])
+
+    async def imported() -> Imported:
+        async with AsyncMemory("ram:") as memory:
+            return await memory.import_(path, dry_run=True)
+
     with Memory("ram:") as memory:
-        assert asyncio.run(_async(path)) == replace(memory.import_(path, dry_run=True))
+        assert asyncio.run(imported()) == memory.import_(path, dry_run=True)
+
+
+def test_an_import_that_is_cancelled_stops_and_can_be_made_again(tmp_path: Path) -> None:
+    path = talk(tmp_path / "a.json", [turn(number, f"text {number}") for number in range(6000)])
+
+    async def cancelled() -> None:
+        async with AsyncMemory(f"sqlite:///{tmp_path}/m.db") as memory:
+            begun = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def told(done: int, total: int | None) -> None:
+                loop.call_soon_threadsafe(begun.set)
+
+            task = asyncio.create_task(memory.import_(path, progress=told))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancelled())
+    with Memory(f"sqlite:///{tmp_path}/m.db") as memory:
+        again = memory.import_(path)
+        assert again.stored > 0
+        assert again.duplicate >= 1000
+        assert again.stored + again.duplicate == 6000
