@@ -197,6 +197,13 @@ def test_the_command_line_page_is_written(pages: dict[str, str]) -> None:
     assert "--explain" in pages["command-line.html"]
 
 
+def test_no_page_is_in_the_menu_twice() -> None:
+    lines = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2].splitlines()
+    listed = [line.split()[-1] for line in lines if line.endswith(".md")]
+    there = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted(there)
+
+
 def test_the_picture_shows_every_floor() -> None:
     picture = (ROOT / "docs" / "pictures" / "architecture.svg").read_text(encoding="utf-8")
     packages = [path.name for path in (ROOT / "src" / "engram").iterdir() if (path / "__init__.py").exists()]
