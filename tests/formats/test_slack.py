@@ -93,6 +93,15 @@ def test_a_thread_that_got_replies_keeps_its_first_message(tmp_path: Path) -> No
     assert (first.run_id, first.message) == (later.run_id, later.message)
 
 
+def test_direct_talks_are_called_by_their_people(tmp_path: Path) -> None:
+    write(tmp_path / "users.json", SLACK["users.json"])
+    write(tmp_path / "dms.json", [{"id": "D1", "members": ["U1", "U2"]}])
+    write(tmp_path / "D1" / "2026-01-02.json", [message()])
+    (found,) = messages(tmp_path)
+    assert found.message["metadata"] == {"channel": "Ana, Ben Ito"}
+    assert (found.run_id, found.message["id"]) == ("D1/2026-01-02", "D1:1767348000.000200")
+
+
 def test_a_broken_day_is_named(tmp_path: Path) -> None:
     one(tmp_path)
     write(tmp_path / "kiln" / "2026-01-03.json", '[{"ts": "1",\n "text": }]')

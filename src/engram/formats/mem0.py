@@ -74,7 +74,8 @@ def _recognised(source: Source, name: str) -> bool:
     if not name.lower().endswith((*JSON_ENDINGS, *LINE_ENDINGS)):
         return False
     found = keys_at(source.head(name))
-    items = [found.get(path, set()) for path in ("", "item", "results.item", "memories.item", "data.item")]
+    paths = ("",) if name.lower().endswith(LINE_ENDINGS) else ("item", *(f"{key}.item" for key in _LISTS[1:]))
+    items = [found.get(path, set()) for path in paths]
     return any({"id", "memory"} <= keys and "memory_id" not in keys for keys in items)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from engram.formats.base import Incoming, Skipped
 from engram.formats.making import made
+from engram.formats.shapes import listed
 from engram.formats.source import Source
 
 __all__ = ["Slack"]
@@ -18,6 +19,7 @@ __all__ = ["Slack"]
 _DAY = re.compile(r"(?:^|/)(?P<channel>[^/]+)/(?P<day>\d{4}-\d{2}-\d{2})\.json$")
 _PEOPLE = ("users.json", "org_users.json")
 _CHANNELS = ("channels.json", "groups.json", "mpims.json", "dms.json")
+_TALKS = ("mpims.json", "dms.json")
 _SAID = frozenset(
     ["bot_message", "me_message", "thread_broadcast", "file_share", "file_comment", "reply_broadcast"]
 )
@@ -37,7 +39,8 @@ class Slack:
     undone; a message without text gives that of its blocks and attachments. The export has only the last
     text of what was edited, which is marked `edited`.
 
-    Run: channel and day (`general/2024-05-02`); the replies of a thread have one of their own (channel and
+    The name of the channel, or of those who talk directly, is `channel` in the metadata. Run: channel and
+    day (`general/2024-05-02`); the replies of a thread have one of their own (channel and
     the first message's time). Ids are the channel's id and the message's `ts`, which is its time as well.
 
     Left out, with the reason: joins, topics and other notices, deleted messages, messages with files only,
@@ -77,6 +80,7 @@ class _Names:
     people: dict[str, str] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
+    members: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, source: Source, files: Iterable[str]) -> _Names:
@@ -96,6 +100,13 @@ class _Names:
             called = _string(item.get("name")) or id
             self.channels[id] = called
             self.ids[called] = id
+            if file in _TALKS:
+                self.members[called] = [_string(member) for member in listed(item.get("members"))]
+
+    def called(self, folder: str) -> str:
+        """How a channel is called; a talk of two or more people, by their names."""
+        people = [self.people.get(member, member) for member in self.members.get(folder, ())]
+        return ", ".join(people[:10]) or self.channels.get(folder, folder)
 
     def plain(self, text: str) -> str:
         """The text with mentions and links written out, and without Slack's escapes."""
@@ -155,9 +166,8 @@ class _Day:
         self, item: Mapping[str, Any], text: str, time: str, files: list[str], place: str
     ) -> Incoming | Skipped:
         channel = self.names.ids.get(self.channel, self.channel)
-        called = self.names.channels.get(self.channel, self.channel)
         ts, thread = str(item["ts"]), item.get("thread_ts")
-        metadata: dict[str, Any] = {"channel": called}
+        metadata: dict[str, Any] = {"channel": self.names.called(self.channel)}
         reply = isinstance(thread, str) and thread != ts
         if reply:
             metadata["thread"] = thread
