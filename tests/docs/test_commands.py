@@ -11,6 +11,7 @@ from docs_site import commands, examples, on_page_markdown, reference
 
 from pages import check_parses
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = list(commands())
 LEAVES = [(name, command) for name, command in COMMANDS if not hasattr(command, "commands")]
 NO_JSON = {
@@ -61,6 +62,29 @@ def test_a_command_is_documented(
 @pytest.mark.parametrize(("name", "command"), LEAVES, ids=NAMES)
 def test_a_command_speaks_json(name: str, command: Any) -> None:
     assert (name in NO_JSON) != any("--json" in parameter.opts for parameter in command.params)
+
+
+def test_commands_within_sentences_are_there() -> None:
+    known = dict(COMMANDS)
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    spans = [
+        span for page in pages for span in re.findall(r"`(engram [^`]+)`", page.read_text(encoding="utf-8"))
+    ]
+    assert len(spans) > 20
+    wrong = []
+    for span in spans:
+        names = re.match(r"engram(?: [a-z-]+)*", span)
+        path = (names[0] if names else "").split()
+        while len(path) > 1 and " ".join(path) not in known:
+            path.pop()
+        command = known.get(" ".join(path))
+        if hasattr(command, "commands"):
+            command = next(iter(command.commands.values()))  # the one that is meant where none is named
+        options = {option for parameter in getattr(command, "params", []) for option in parameter.opts}
+        asked = set(re.findall(r"(?<!\S)--[a-z-]+", span)) - {"--help", "--version", "--url", "--embedder"}
+        if (command is None and not re.match(r"engram (COMMAND|--)", span)) or asked - options:
+            wrong.append(span)
+    assert wrong == []
 
 
 def test_exit_codes_are_told() -> None:
