@@ -287,3 +287,16 @@ def test_what_an_older_engram_wrote_is_read(tmp_path: Path) -> None:
     with Memory("ram:") as memory:
         assert memory.import_(path).stored == 3
         assert memory.verify().ok
+
+
+def test_a_dry_run_checks_the_whole_file_and_stores_nothing(tmp_path: Path) -> None:
+    path, _ = whole(tmp_path)
+    told: list[tuple[int, int | None]] = []
+    with Memory(sqlite(tmp_path, "m")) as memory:
+        found = memory.import_(path, dry_run=True, progress=lambda done, total: told.append((done, total)))
+        assert (found.stored, found.duplicate, found.dry_run) == (3, 0, True)
+        assert memory.scopes() == []
+        assert memory.import_(path).stored == 3
+        assert memory.import_(path, dry_run=True).duplicate == 3
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (path.stat().st_size, path.stat().st_size)
