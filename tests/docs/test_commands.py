@@ -78,7 +78,7 @@ def test_commands_within_sentences_are_there() -> None:
         while len(path) > 1 and " ".join(path) not in known:
             path.pop()
         command = known.get(" ".join(path))
-        if hasattr(command, "commands"):
+        if command is not None and hasattr(command, "commands"):
             command = next(iter(command.commands.values()))  # the one that is meant where none is named
         options = {option for parameter in getattr(command, "params", []) for option in parameter.opts}
         asked = set(re.findall(r"(?<!\S)--[a-z-]+", span)) - {"--help", "--version", "--url", "--embedder"}
