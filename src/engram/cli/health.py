@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from engram.cli.asking import agreed
 from engram.cli.group import complain
 from engram.cli.options import Json, Opening, Url
-from engram.cli.output import counting, emit, output, printable
+from engram.cli.output import counting, emit, output, printable, show_row
 from engram.kernel.keeping import size
 
 if TYPE_CHECKING:
@@ -148,12 +149,7 @@ def _mend(
 def _show_finding(finding: Finding) -> None:
     console = output()
     colour = _COLOURS[finding.level]
-    console.print(
-        f"[{colour}]{finding.level:<5}[/{colour}]  {finding.check:<12} ",
-        end="",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(printable(finding.what), markup=False, soft_wrap=True)
+    what = Text(printable(finding.what))
+    show_row(console, Text(f"{finding.level:<6}", style=colour), Text(f"{finding.check:<12}"), what)
     if finding.mend is not None:
-        console.print(f"{'':<20} mend: {printable(finding.mend)}", markup=False, soft_wrap=True)
+        show_row(console, Text(" " * 6), Text(" " * 12), Text(f"mend: {printable(finding.mend)}"))

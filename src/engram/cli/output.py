@@ -41,6 +41,7 @@ __all__ = [
     "show_facts",
     "show_hit",
     "show_records",
+    "show_row",
     "status",
     "table",
     "who",
@@ -122,16 +123,23 @@ def show_records(console: Console, records: Sequence[Record]) -> None:
             console.print(head.append(cut(text, max(20, console.width - head.cell_len))), soft_wrap=True)
 
 
-def show_facts(console: Console, facts: Mapping[str, str]) -> None:
+def show_facts(console: Console, facts: Mapping[str, str], width: int = 9) -> None:
     """Names and what they stand for, in two columns; into a pipe a line each."""
-    grid = Table.grid(padding=(0, 1))
     for name, value in facts.items():
-        if console.is_terminal:
-            grid.add_row(Text(f"{name:<9}", style="dim"), Text(value, overflow="fold"))
-        else:
-            console.print(Text.assemble((f"{name:<9} ", "dim"), value), soft_wrap=True)
-    if console.is_terminal:
-        console.print(grid)
+        show_row(console, Text(f"{name:<{width}}", style="dim"), Text(value))
+
+
+def show_row(console: Console, *cells: Text) -> None:
+    """Cells side by side, the last one broken within its column; into a pipe on one line."""
+    if not console.is_terminal:
+        console.print(Text(" ").join(cells), soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 1))
+    for cell in cells[:-1]:
+        grid.add_column(no_wrap=True, min_width=cell.cell_len)
+    grid.add_column(overflow="fold")
+    grid.add_row(*cells)
+    console.print(grid)
 
 
 def receipt_shown(receipt: Receipt, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from engram.cli.group import complain
 from engram.cli.options import Agent, Json, Opening, Run, Tenant, Url, User, opened, scope
-from engram.cli.output import counting, emit, output, printable
+from engram.cli.output import counting, emit, output, printable, show_facts
 
 if TYPE_CHECKING:
     from engram.engine.results import Report
@@ -42,11 +42,10 @@ def stats(
     if json:
         emit(found)
         return
-    console = output()
-    for name, value in found.items():
-        console.print(f"{name:<12} {_shown(name, value)}", markup=False)
+    facts = {name: _shown(name, value) for name, value in found.items()}
     if plot is not None:
-        console.print(f"{'picture':<12} {plot}", markup=False, soft_wrap=True)
+        facts["picture"] = str(plot)
+    show_facts(output(), facts, 12)
 
 
 def _shown(name: str, value: object) -> str:
