@@ -88,6 +88,17 @@ def test_a_folder_or_an_archive_is_of_one_format(tmp_path: Path, sample: str) ->
     assert recognisers(archive(tmp_path / "export.zip", FOLDERS[sample])) == [sample]
 
 
+def test_a_folder_is_what_most_of_it_is(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        write(tmp_path / "notes" / name, "Only words.\n")
+    write(tmp_path / "notes" / "talk.txt", TALK)
+    assert recognisers(tmp_path / "notes") == ["markdown"]
+    write(tmp_path / "chats" / "_chat.txt", IOS)
+    for name in ("attached.txt", "attached too.txt", "and this.md"):
+        write(tmp_path / "chats" / name, "Only words.\n")
+    assert recognisers(tmp_path / "chats") == ["whatsapp"]
+
+
 def test_every_format_has_a_sample() -> None:
     assert {sample.partition("-")[0] for sample in (*FILES, *FOLDERS)} == set(format_names())
 

@@ -14,6 +14,7 @@ from engram.formats.making import Ids, made, moment, run_name
 from engram.formats.peek import JSON_ENDINGS, Entry, entries, json_files, keys_at
 from engram.formats.shapes import listed, mapped, text_of
 from engram.formats.source import Source
+from engram.formats.talk import LOOKED_AT
 from engram.kernel.errors import InvalidInput
 
 __all__ = ["Letta"]
@@ -62,7 +63,7 @@ class Letta:
     def recognises(self, source: Source) -> bool:
         """Whether every `.af` (or JSON) file of it starts as an Agent File does."""
         names = json_files(source, _ENDINGS)
-        return bool(names) and all(_recognised(source, name) for name in names)
+        return bool(names) and all(_recognised(source, name) for name in names[:LOOKED_AT])
 
     def read(self, source: Source) -> Iterator[Incoming | Skipped]:
         """Blocks, messages and the rest, as they stand; each file is read twice.

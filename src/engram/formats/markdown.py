@@ -11,7 +11,7 @@ from engram.formats.base import Incoming, Skipped
 from engram.formats.cutting import Section, sections
 from engram.formats.making import Ids, made, moment, run_name
 from engram.formats.source import Source
-from engram.formats.talk import TEXT_ENDINGS, head_lines, is_transcript, is_whatsapp
+from engram.formats.talk import LOOKED_AT, head_lines, is_chat_name, is_transcript, is_whatsapp
 
 __all__ = ["Markdown"]
 
@@ -48,15 +48,14 @@ class Markdown:
     title = "Markdown and text files, cut at headings"
 
     def recognises(self, source: Source) -> bool:
-        """Whether it is a document, or holds mostly documents; conversations in text files are none."""
+        """Whether it is a document, or holds mostly documents; talk in a text file is none."""
         names = [name for name in source.names if not _hidden(name)]
         documents = _documents(names)
-        texts = [name for name in documents if _kind(name).endswith((*_PLAIN, *TEXT_ENDINGS))]
-        if not documents or len(documents) * 2 < len(names):
+        if not documents or len(documents) * 2 < len(names) or any(map(_memories, documents)):
             return False
-        return not any(_talk(name, source) for name in texts) and not any(
-            _memories(name) for name in documents
-        )
+        looked_at = documents[:LOOKED_AT]
+        talks = [name for name in looked_at if _kind(name).endswith(_PLAIN) and _talk(name, source)]
+        return len(talks) * 2 < len(looked_at) and not any(map(is_chat_name, talks))
 
     def read(self, source: Source) -> Iterator[Incoming | Skipped]:
         """The sections, file after file. Raises `InvalidInput` for text that is not UTF-8."""

@@ -11,6 +11,7 @@ from engram.formats.base import Incoming, Skipped
 from engram.formats.making import LONGEST_TEXT, digest, interval, made, moment
 from engram.formats.peek import JSON_ENDINGS, LINE_ENDINGS, Entry, entries, json_files, keys_at
 from engram.formats.source import Source
+from engram.formats.talk import LOOKED_AT
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
 
@@ -47,7 +48,7 @@ class Mem0:
     def recognises(self, source: Source) -> bool:
         """Whether every file that it could be in starts with memories as mem0 writes them."""
         names = _files(source)
-        return bool(names) and all(_recognised(source, name) for name in names)
+        return bool(names) and all(_recognised(source, name) for name in names[:LOOKED_AT])
 
     def read(self, source: Source) -> Iterator[Incoming | Skipped]:
         """The memories, file after file. Raises `InvalidInput` for what is not JSON or has no memories."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 __all__ = [
+    "LOOKED_AT",
     "TEXT_ENDINGS",
     "Opening",
     "Stamp",
     "head_lines",
+    "is_chat_name",
     "is_separator",
     "is_transcript",
     "is_whatsapp",
@@ -20,6 +22,8 @@ __all__ = [
     "stamped",
 ]
 
+LOOKED_AT = 50
+"""Of how many files of a folder the beginning is looked at, to find out what they are."""
 TEXT_ENDINGS = (".txt", ".text", ".log", ".transcript")
 _MARKS = dict.fromkeys(map(ord, "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"))
 _SPACES = {ord(space): " " for space in "\u00a0\u2007\u2009\u202f"}
@@ -92,13 +96,18 @@ def _behind(line: str, length: int) -> str:
     return ""
 
 
+def is_chat_name(name: str) -> bool:
+    """Whether a file is called as WhatsApp calls a chat."""
+    return _OWN_NAME.search(name) is not None
+
+
 def is_whatsapp(name: str, lines: Iterable[str]) -> bool:
     """Whether a file of this name that starts with these lines is a chat exported by WhatsApp.
 
     A date as ISO 8601 has it, without a comma behind it, is a transcript's unless the file's name or a
     direction mark says otherwise.
     """
-    own = bool(_OWN_NAME.search(name))
+    own = is_chat_name(name)
     starts = others = 0
     for line in lines:
         if not line.strip():

@@ -11,6 +11,7 @@ from engram.formats.base import Incoming, Skipped
 from engram.formats.making import LONGEST_TEXT, Ids, made, run_name, speaker, stem
 from engram.formats.source import Source
 from engram.formats.talk import (
+    LOOKED_AT,
     TEXT_ENDINGS,
     Opening,
     head_lines,
@@ -52,7 +53,7 @@ class Transcript:
     def recognises(self, source: Source) -> bool:
         """Whether it is a text file, or holds only such files, in which people speak in turns."""
         names = _files(source)
-        return bool(names) and all(_recognised(source, name) for name in names)
+        return bool(names) and all(_recognised(source, name) for name in names[:LOOKED_AT])
 
     def read(self, source: Source) -> Iterator[Incoming | Skipped]:
         """The messages, file after file. Raises `InvalidInput` for text that is not UTF-8."""

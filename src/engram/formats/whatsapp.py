@@ -12,7 +12,7 @@ from typing import Any
 from engram.formats.base import Incoming, Skipped
 from engram.formats.making import LONGEST_TEXT, Ids, made, run_name
 from engram.formats.source import Source
-from engram.formats.talk import Stamp, head_lines, is_whatsapp, stamped
+from engram.formats.talk import LOOKED_AT, Stamp, head_lines, is_chat_name, is_whatsapp, stamped
 
 __all__ = ["WhatsApp"]
 
@@ -84,9 +84,12 @@ class WhatsApp:
     title = "WhatsApp chats (text file or zip)"
 
     def recognises(self, source: Source) -> bool:
-        """Whether a text file of it is a chat that WhatsApp exported."""
+        """Whether a file called as WhatsApp does, or half of the text files, are chats that it exported."""
         texts = [name for name in _texts(source) if name.lower().removesuffix(".gz").endswith(".txt")]
-        return any(is_whatsapp(name, head_lines(source.head(name))) for name in texts)
+        texts.sort(key=is_chat_name, reverse=True)
+        looked_at = texts[:LOOKED_AT]
+        chats = [name for name in looked_at if is_whatsapp(name, head_lines(source.head(name)))]
+        return any(map(is_chat_name, chats)) or 0 < len(looked_at) <= 2 * len(chats)
 
     def read(self, source: Source) -> Iterator[Incoming | Skipped]:
         """The messages, chat after chat; each file is read twice. Raises `InvalidInput` for broken text."""

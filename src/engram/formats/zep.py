@@ -12,7 +12,7 @@ from engram.formats.making import Ids, interval, made, moment, speaker, stem
 from engram.formats.peek import JSON_ENDINGS, LINE_ENDINGS, Entry, entries, json_files, keys_at
 from engram.formats.shapes import listed, mapped, text_of
 from engram.formats.source import Source
-from engram.formats.talk import opening
+from engram.formats.talk import LOOKED_AT, opening
 from engram.kernel.errors import InvalidInput
 
 __all__ = ["Zep"]
@@ -76,7 +76,7 @@ class Zep:
     def recognises(self, source: Source) -> bool:
         """Whether every JSON file of it starts with what Zep or Graphiti give."""
         names = _files(source)
-        return bool(names) and all(_recognised(source, name) for name in names)
+        return bool(names) and all(_recognised(source, name) for name in names[:LOOKED_AT])
 
     def read(self, source: Source) -> Iterator[Incoming | Skipped]:
         """Episodes, entities and facts as they stand; each file is read twice, first for the names.
