@@ -23,7 +23,7 @@ def test_every_command_is_driven_through_a_terminal() -> None:
 
 
 def test_help_is_grouped_and_fits(reader: Terminal) -> None:
-    wide, narrow, search = reader.run("--help"), reader.but(40).run("--help"), reader.run("search", "--help")
+    wide, narrow, search = reader.run("--help"), reader.but(40).run("--help"), reader.run("search", "-h")
     assert wide.width <= 80
     assert narrow.width <= 40
     titles = [line.strip("╭─╮ ") for line in wide.lines if line.startswith("╭")]

@@ -10,7 +10,7 @@ import typer
 from engram.cli import about, health, moving, reading, records, upkeep, writing
 from engram.cli.bench import bench
 from engram.cli.demo import demo
-from engram.cli.group import ErrorGroup
+from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
 from engram.cli.options import Opening, PolicyName, Url
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     name="engram",
     cls=ErrorGroup,
     no_args_is_help=True,
+    context_settings={"help_option_names": HELP},
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 it could not be done (standard error says why), 2 the command was not "
     "understood, 130 interrupted. [bold]engram COMMAND --help[/bold] tells more, with an example.",
@@ -47,13 +48,17 @@ def _root(
         str | None,
         typer.Option(metavar="SPEC", help="A chat model for policies that ask one. Default: ENGRAM_MODEL."),
     ] = None,
+    reranker: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="A reranker for policies that use one. Default: none."),
+    ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does all
         bool,
         typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
     """A memory for LLM agents: keeps what was said, finds it again, forgets it when told to."""
-    context.obj = Opening(url, policy, embedder, model)
+    context.obj = Opening(url, policy, embedder, model, reranker)
 
 
 _REMEMBER, _FIND, _MOVE = "Remember and forget", "Find", "Move in and out"

@@ -14,9 +14,10 @@ from typer.core import TyperGroup
 
 from engram.kernel.errors import EngramError
 
-__all__ = ["DefaultGroup", "ErrorGroup", "ListGroup", "complain"]
+__all__ = ["HELP", "DefaultGroup", "ErrorGroup", "ListGroup", "complain"]
 
 INTERRUPTED = 130
+HELP = ["-h", "--help"]
 _MISUSE: Any = typer.BadParameter.__mro__[
     2
 ]  # what every misuse of a command is: it has a message, an exit code
@@ -85,7 +86,7 @@ class ErrorGroup(TyperGroup):
 
 def _without_types(command: Any) -> None:
     """Flags take no value: their help names no type of one, in any command below."""
-    for option in (*command.params, command.get_help_option(typer.Context(command))):
+    for option in (*command.params, command.get_help_option(typer.Context(command, help_option_names=HELP))):
         if getattr(option, "is_flag", False) and option.metavar is None:
             option.metavar = ""
     for below in getattr(command, "commands", {}).values():
@@ -126,7 +127,7 @@ class DefaultGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the first command's name before arguments that name none."""
-        if args and args[0] not in self.commands and args[0] != "--help":
+        if args and args[0] not in self.commands and args[0] not in HELP:
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)
 
@@ -136,7 +137,7 @@ class ListGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the first command's name before options, or before nothing."""
-        bare = not args or (args[0].startswith("-") and args[0] != "--help")
+        bare = not args or (args[0].startswith("-") and args[0] not in HELP)
         if bare and not ctx.resilient_parsing:  # the Tab key completes the group's own commands
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)

@@ -125,6 +125,7 @@ class Opening:
     policy: str | None = None
     embedder: str | None = None
     model: str | None = None
+    reranker: str | None = None
 
 
 def opened(context: typer.Context, url: str | None) -> Memory:
@@ -132,7 +133,13 @@ def opened(context: typer.Context, url: str | None) -> Memory:
     from engram.memory import Memory
 
     opening: Opening = context.obj
-    return Memory(url or opening.url, policy=opening.policy, embedder=opening.embedder, model=opening.model)
+    return Memory(
+        url or opening.url,
+        policy=opening.policy,
+        embedder=opening.embedder,
+        model=opening.model,
+        reranker=opening.reranker,
+    )
 
 
 def opened_core(context: typer.Context, url: str | None) -> Core:
@@ -141,7 +148,11 @@ def opened_core(context: typer.Context, url: str | None) -> Core:
 
     opening: Opening = context.obj
     return open_core(
-        url or opening.url, policy=opening.policy, embedder=opening.embedder, model=opening.model
+        url or opening.url,
+        policy=opening.policy,
+        embedder=opening.embedder,
+        model=opening.model,
+        reranker=opening.reranker,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -122,7 +123,7 @@ def edit(
     Without a text and on a terminal, the text opens in your editor.
     """
     ids, changed = scope(user, agent, run, tenant), metadata_of(metadata)
-    if text is None and changed is None and not on_a_terminal():
+    if text is None and changed is None and not (on_a_terminal() and sys.stdout.isatty()):
         raise typer.BadParameter("give the new text, - for standard input, or --metadata")
     with opened(context, url) as memory:
         if text is None and changed is None:
