@@ -135,6 +135,7 @@ def test_a_folder_of_transcripts(tmp_path: Path) -> None:
     [
         "Name: Ana\nAge: 30\nTown: Porto\n",
         "Just words.\nAnd more of them.\n",
+        "2026-01-02 10:00:00 INFO: started\n2026-01-02 10:00:01 ERROR: stopped\n",
         "# Title\n\nAna: said once\n\nLong text follows.\nAnd goes on.\nAnd on.\nAnd on.\nAnd on.\n",
         "",
     ],

@@ -144,7 +144,7 @@ _SEPARATOR = re.compile(
 )
 _LABEL = re.compile(
     r"note|n\.?b\.?|p\.?s\.?|todo|fixme|re|fwd?|subject|date|b?cc|edit|update|link|url|source|tl;dr|e\.g\.|i\.e\."
-    r"|warning|example"
+    r"|example|trace|debug|info|notice|warn(?:ing)?|error|critical|fatal"
 )
 _MOST_WORDS = 5
 _LONG_ENOUGH = 250
