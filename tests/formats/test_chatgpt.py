@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engram import Memory
 from engram.formats import Incoming, Source, detect
 from engram.kernel.errors import InvalidInput
 from formats.exports import GPT, archive, gpt_message, gpt_talk, messages, read, skipped, write
@@ -308,3 +309,14 @@ def test_a_truncated_export_gives_what_stands_before_and_then_the_place(tmp_path
     with Source(path) as source:
         reading = detect(source).read(source)
         assert [next(reading).place.rpartition(".")[2] for _ in range(3)] == ["sys", "ask", "new"]
+
+
+def test_a_history_is_imported_once_and_a_later_copy_adds_what_is_new(tmp_path: Path) -> None:
+    with Memory("ram:") as memory:
+        first = memory.import_(archive(tmp_path / "a.zip", {"conversations.json": GPT[:1]}), user_id="ada")
+        assert (first.format, first.stored, first.skipped, first.failed) == ("chatgpt", 3, 2, 0)
+        later = memory.import_(archive(tmp_path / "b.zip", {"conversations-000.json": GPT}), user_id="ada")
+        assert (later.stored, later.duplicate) == (1, 3)
+        (hit,) = memory.search("Which plum keeps best?", user_id="ada", k=1)
+        assert hit.record.scope.run_id == "talk-1"
+        assert hit.record.metadata["title"] == "Plums"

@@ -291,3 +291,6 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_broken_file_can_be_looked_at(tmp_path: Path) -> None:
     path = half_gzip(tmp_path / "a")
     assert Source(path).head(path.name)
+    (tmp_path / "b.json.gz").write_bytes(b"no gzip")
+    with pytest.raises(InvalidInput, match=r"b\.json\.gz: truncated or damaged"):
+        Source(tmp_path / "b.json.gz").head("b.json.gz")

@@ -77,14 +77,18 @@ class Source:
         return self._open(name, count=True)
 
     def head(self, name: str, size: int = 65536) -> bytes:
-        """The first bytes of a file, for a look at what it is; fewer where it ends or is broken."""
+        """The first bytes of a file, for a look at what it is; fewer where it ends or breaks off.
+
+        Raises `InvalidInput` naming the file where there is nothing before it breaks.
+        """
         data = b""
         try:
             with self._open(name, count=False) as stream:
                 while len(data) < size and (piece := stream.read1(size - len(data))):
                     data += piece
         except Unreadable:
-            pass  # whoever reads it through is told
+            if not data:
+                raise  # else whoever reads it through is told
         return data
 
     def text(self, name: str) -> Iterator[str]:
