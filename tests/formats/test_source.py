@@ -263,6 +263,15 @@ def test_what_is_not_read_is_not_inflated(tmp_path: Path) -> None:
         assert list(source.items("a.json")) == [(0, 1)]
 
 
+def test_a_small_limit_of_files_is_none_of_their_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("a.bin", os.urandom(3 << 20))
+    read_all(path, Limits(members=1))
+    with Source(path, Limits(members=1)) as source:
+        assert source.size("a.bin") == 3 << 20
+
+
 def test_the_limits_are_settings(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"a.txt": os.urandom(2000), "b.txt": os.urandom(2000)})
     assert "the limit is 1000" in refused(path, Limits(member=1000))

@@ -62,6 +62,7 @@ class Zip:
         self._file = _Guarded(path, limits)
         try:
             self._archive = zipfile.ZipFile(self._file)
+            self._file.listed = True
             self.members = {info.filename: info for info in self._checked()}
         except InvalidInput:
             self._file.close()
@@ -123,10 +124,12 @@ class _Guarded(io.BufferedReader):
         super().__init__(io.FileIO(path))
         self.path = path
         self.most = limits.members
+        self.listed = False
 
     def read(self, size: int | None = -1, /) -> bytes:
-        most = max(self.most, 1000)
-        if size is not None and size > most * _LONG_ENTRY:
+        if self.listed:
+            return super().read(size)
+        if size is not None and size > max(self.most, 1000) * _LONG_ENTRY:
             self._refuse()
         data = super().read(size)
         if len(data) > self.most * _ENTRY and data.count(b"PK\1\2") > self.most:
