@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engram import Memory
+from engram.engine import owners
 from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, PutJob
 from engram.kernel.scope import Scope
@@ -165,3 +166,19 @@ def test_the_doctor_names_what_is_wrong_and_mends_it_when_told_to(terminal: Term
         talk.type("y\n")
     assert [line for line in talk.seen.lines if line.startswith("ok     index")]
     assert "wrong" not in terminal.run("doctor").words
+
+
+@drives("jobs wait")
+def test_what_takes_long_says_so_and_leaves_no_trace(terminal: Terminal) -> None:
+    """A job that another process has: waiting for it turns a line, which goes when there is a result."""
+    with Memory(terminal.environment["ENGRAM_URL"]) as memory:
+        memory.add("a heron", user_id="ana")
+        store, now = memory._bound.core.store, memory._bound.core.now()
+        held = Job("", "embed", Scope(user_id="ana"), now, owner=owners.new(), until=now + timedelta(hours=1))
+        store.commit(Batch((PutJob(held),)))
+        with terminal.talk("jobs", "wait", "--timeout", "1.5", code=1) as talk:
+            talk.until("doing what is owed")
+    assert talk.seen.lines == ["1 pending, 0 parked; engram jobs shows them"]
+    with terminal.talk("-c", "engram jobs wait --timeout 0.6 2>&1 | cat", program="/bin/sh") as talk:
+        pass
+    assert "doing what is owed" not in talk.seen.raw

@@ -193,9 +193,8 @@ def wait(
     if json:
         emit({"done": done, **left})
     else:
-        print(
-            "nothing is owed" if done else f"{left['pending']} pending, {left['parked']} parked: engram jobs"
-        )
+        owed = f"{left['pending']} pending, {left['parked']} parked; engram jobs shows them"
+        print("nothing is owed" if done else owed)
     if not done:
         raise typer.Exit(1)
 
