@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from engram.engine.core import Core
 from engram.engine.results import Item
 from engram.kernel.errors import Conflict
+from engram.kernel.operations import REPAIRING
 from engram.kernel.protocols import (
     Batch,
     EndJob,
@@ -210,6 +211,6 @@ def _rebuilds(core: Core, gone: dict[str, Record]) -> list[Job]:
             wanted.setdefault((record.made_by, record.scope.lane), {}).update(dict.fromkeys(survivors))
     now = core.now()
     return [
-        Job("", "rebuild", lane, now, policy=policy, records=tuple(sources), reads=tuple(sources))
+        Job("", "rebuild", lane, now, policy, tuple(sources), reads=tuple(sources), priority=REPAIRING)
         for (policy, lane), sources in wanted.items()
     ]

@@ -13,6 +13,7 @@ from engram.engine.lens import expired
 from engram.engine.results import Item, Receipt
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
+from engram.kernel.operations import REPAIRING
 from engram.kernel.protocols import Batch, Close, CloseEdge, Job, Op, PutEdge, PutJob, Select, Supersede
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
@@ -72,9 +73,8 @@ def _go_stale(core: Core, source: Record) -> tuple[list[Op], list[Item]]:
             items.append(Item("superseded", record.id, reason="stale: its source was edited"))
             policies.add(record.made_by)
     for policy in sorted(policies):
-        job = Job(
-            "", "rebuild", source.scope.lane, now, policy=policy, records=(source.id,), reads=(source.id,)
-        )
+        only, lane = (source.id,), source.scope.lane
+        job = Job("", "rebuild", lane, now, policy, records=only, reads=only, priority=REPAIRING)
         ops.append(PutJob(job))
     return ops, items
 

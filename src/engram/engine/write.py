@@ -11,6 +11,7 @@ from engram.engine.ingest import Draft, drafts
 from engram.engine.jobs import Outcome, run_lane
 from engram.engine.results import Item, Receipt
 from engram.kernel.effects import Task
+from engram.kernel.operations import INTERACTIVE
 from engram.kernel.protocols import Batch, Committed, Job, Op, Put, PutJob
 from engram.kernel.scope import Scope
 
@@ -69,9 +70,10 @@ def _store(core: Core, request: AddRequest, parsed: Sequence[Draft]) -> Committe
     ]
     now, lane = core.now(), request.scope.lane
     if not core.embedder.local:
-        ops.append(PutJob(Job("", "embed", lane, now), fresh=True))
+        ops.append(PutJob(Job("", "embed", lane, now, priority=INTERACTIVE), fresh=True))
     if request.infer and core.policy.writes and records[0].kind == "episode":
-        ops.append(PutJob(Job("", "write", lane, now, policy=core.policy.made_by), fresh=True))
+        job = Job("", "write", lane, now, policy=core.policy.made_by, priority=INTERACTIVE)
+        ops.append(PutJob(job, fresh=True))
     return core.store.commit(Batch(tuple(ops)))
 
 

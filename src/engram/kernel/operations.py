@@ -11,6 +11,8 @@ from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 
 __all__ = [
+    "INTERACTIVE",
+    "REPAIRING",
     "Batch",
     "Close",
     "CloseEdge",
@@ -36,6 +38,10 @@ __all__ = [
     "Switch",
     "Unstage",
 ]
+
+INTERACTIVE = 10
+REPAIRING = 5
+"""Priorities of jobs: of `add`, and of what an edit or an erasure leaves; an import's have 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,8 @@ class Job:
 
     `status` is `pending` or `parked`; a job is running while `owner` is set and `until` is not past.
     `journal` maps a place in the program to the model's reply. `reads` are record ids that it has read.
+    Of two jobs the one with the higher `priority` goes first: `INTERACTIVE`, where somebody waits for what
+    was added, 0 for imports, and between them what an edit or an erasure leaves to be made anew.
     """
 
     id: str
@@ -175,6 +183,7 @@ class Job:
     error: str | None = None
     journal: Mapping[str, Any] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class WorkContract:
             "why",
             {"0": {"x": 1}},
             ("b",),
+            -3,
         )
         assert store.commit(Batch((PutJob(job),))).jobs == ("j",)
         assert store.jobs() == [job]

@@ -246,6 +246,7 @@ class WorkRules(Driven):
             journal=data,
             status="parked" if number % 5 == 0 else "pending",
             reads=(self.pick(number + 1),),
+            priority=number % 3,
         )
         self.commit(PutJob(job, if_exists=bool(known)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ __all__ = ["Migration", "backups", "built_in", "format_of", "migrate", "refuse_s
 
 _SMALLEST = 512  # bytes of the smallest database
 _PAGES = 2048  # copied between two reports of progress
+_PATIENCE = 30.0  # seconds
 APPLICATION = 0x656E6772  # "engr", in the file's header
 
 
@@ -61,12 +63,26 @@ def migrate(
     """
     latest = steps[-1].number
     number = format_of(connection, path, latest)
-    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    _log_ahead(connection)
     if number < latest:
         for step in steps:
             _apply(connection, path, step, latest, first, progress)
     for copy in backups(path):
         copy.unlink(missing_ok=True)
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log. SQLite does not wait by itself where another process is about it too."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+            if not busy or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def backups(path: Path) -> list[Path]:

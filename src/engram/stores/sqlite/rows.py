@@ -193,6 +193,7 @@ def job_row(job: Job) -> Row:
         pack(job.records),
         pack(job.reads),
         pack(dict(job.journal)),
+        job.priority,
     )
 
 
@@ -213,6 +214,7 @@ def job_of(row: Row) -> Job:
         records=tuple(unpack(row[14])),
         reads=tuple(unpack(row[15])),
         journal=unpack(row[16]),
+        priority=row[17],
     )
 
 
