@@ -1,0 +1,84 @@
+"""A fact as extractors give it, before it becomes a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from engram.kernel.record import Interval
+
+__all__ = ["Fact", "Lasting"]
+
+Lasting = Literal["state", "event", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement about the world: subject, relation, object, and when.
+
+    `lasting` is what its time means: a `state` holds from `when` on, until something ends it; an `event`
+    has happened at `when`; a `plan` stands until `when` is over. `when` is a half-open stretch of days,
+    `None` where the source names none. `ended`: the source says that it holds no more. `confidence` lies
+    in [0, 1]. `quote` is the clause that it was taken from.
+    """
+
+    subject: str
+    relation: str
+    object: str
+    lasting: Lasting = "state"
+    when: tuple[date, date] | None = None
+    ended: bool = False
+    confidence: float = 1.0
+    quote: str = ""
+
+    @property
+    def text(self) -> str:
+        """The fact as a sentence of its own."""
+        verb = self.relation.replace("_", " ")
+        said = f"{self.subject} {verb} {self.object}"
+        if self.lasting == "state" and " " not in self.relation and self.relation in _SAYINGS:
+            said = f"{self.subject} {_SAYINGS[self.relation]} {self.object}"
+        elif self.relation in ("plans", "habit"):
+            said = (
+                f"{self.subject} {'plans to' if self.relation == 'plans' else 'has the habit:'} {self.object}"
+            )
+        return f"{said} (no longer)" if self.ended else said
+
+    def valid(self, said: datetime) -> Interval:
+        """When it is true in the world, for something said at `said`."""
+        start = said if self.when is None else _midnight(self.when[0])
+        if self.ended:
+            return Interval(None, start)
+        if self.lasting == "plan":
+            return Interval(said, None if self.when is None else _midnight(self.when[1]))
+        return Interval(start)
+
+    def metadata(self) -> dict[str, Any]:
+        """What a record of it keeps beside its text."""
+        found: dict[str, Any] = {
+            "subject": self.subject,
+            "relation": self.relation,
+            "object": self.object,
+            "confidence": self.confidence,
+        }
+        if self.when is not None:
+            found["when"] = [day.isoformat() for day in self.when]
+        return found
+
+
+_SAYINGS = {
+    "lives_in": "lives in",
+    "works_at": "works at",
+    "works_as": "works as",
+    "studies_at": "studies at",
+    "allergic_to": "is allergic to",
+    "born_in": "was born in",
+    "from": "comes from",
+    "name": "is called",
+    "age": "is aged",
+}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,153 @@
+"""Facts by rule, against sentences written before the rules were tried on them."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engram.operators.extraction.fact import Fact
+from engram.operators.extraction.patterns import base_form
+from engram.operators.extraction.rules import extract_by_rules
+
+DATA = Path(__file__).with_name("data")
+SAID = datetime(2026, 3, 10, 9, tzinfo=UTC)
+Said = tuple[str, str, str, str | None, bool]
+
+
+def plain(text: str) -> str:
+    return re.sub(r"[\s,.]+", " ", text.casefold()).strip()
+
+
+def said(fact: Fact) -> Said:
+    when = None if fact.when is None else f"{fact.when[0]}/{fact.when[1]}"
+    return plain(fact.subject), fact.relation, plain(fact.object), when, fact.ended
+
+
+def sentences(name: str) -> Iterator[tuple[set[Said], set[Said]]]:
+    """The gold facts and the extracted ones of every sentence."""
+    for line in (DATA / name).read_text(encoding="utf-8").splitlines():
+        item: dict[str, Any] = json.loads(line)
+        gold = {
+            (plain(subject), relation, plain(value), when, ended)
+            for subject, relation, value, when, ended in item["facts"]
+        }
+        found = extract_by_rules(item["text"], item["speaker"], datetime.fromisoformat(item["time"]))
+        yield gold, {said(fact) for fact in found}
+
+
+@pytest.mark.parametrize("name", ["facts-test.jsonl", "facts-development.jsonl"])
+def test_precision_and_recall(name: str) -> None:
+    pairs = list(sentences(name))
+    assert len(pairs) == 200
+    right = sum(len(gold & found) for gold, found in pairs)
+    assert right / sum(len(found) for _, found in pairs) >= 0.90
+    assert right / sum(len(gold) for gold, _ in pairs) >= 0.50
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Do I live in Rome?",
+        "If I lived in Rome, I would walk more.",
+        "She says I work at Ford.",
+        'He wrote "I live in Rome" on the wall.',
+        "I might move to Oslo in May.",
+        "I'm not vegetarian.",
+        "I have an idea.",
+        "I love you.",
+        "",
+    ],
+)
+def test_what_is_not_stated_gives_nothing(text: str) -> None:
+    assert extract_by_rules(text, "Ana", SAID) == []
+
+
+def test_a_compound_sentence_gives_each_clause_its_own_day() -> None:
+    found = extract_by_rules("I moved to Lisbon in May and now work at Galp.", "Ana", SAID)
+    assert [said(fact) for fact in found] == [
+        ("ana", "lives_in", "lisbon", "2025-05-01/2025-06-01", False),
+        ("ana", "works_at", "galp", None, False),
+    ]
+
+
+def test_valid_time_follows_what_kind_of_fact_it_is() -> None:
+    home, trip, plan, past = (
+        extract_by_rules(text, "Ana", SAID)[0].valid(SAID)
+        for text in (
+            "We moved to Lisbon last May.",
+            "We went to Rome last May.",
+            "I'm going to visit Rome next week.",
+            "I used to live in Leeds.",
+        )
+    )
+    may = datetime(2025, 5, 1, tzinfo=UTC)
+    assert (home.start, home.end) == (may, None)
+    assert (trip.start, trip.end) == (may, None)
+    assert (plan.start, plan.end) == (SAID, datetime(2026, 3, 23, tzinfo=UTC))
+    assert (past.start, past.end) == (None, SAID)
+
+
+def test_a_fact_says_itself_in_a_sentence() -> None:
+    texts = [
+        fact.text
+        for text in ("I live in Porto.", "I'm going to visit Rome.", "I used to live in Leeds.")
+        for fact in extract_by_rules(text, "Ana", SAID)
+    ]
+    assert texts == ["Ana lives in Porto", "Ana plans to visit Rome", "Ana lives in Leeds (no longer)"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "base"),
+    [("flying", "fly"), ("moving", "move"), ("running", "run"), ("visiting", "visit"), ("seeing", "see"),
+     ("getting", "get"), ("singing", "sing"), ("travelling", "travel")],
+)  # fmt: skip
+def test_base_forms(verb: str, base: str) -> None:
+    assert base_form(verb) == base
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_survived_and_facts_have_no_empty_parts(text: str) -> None:
+    for fact in extract_by_rules(text, "Ana", SAID):
+        assert fact.subject
+        assert fact.relation
+        assert fact.object
+
+
+WORDS = (
+    "I we my sister cat live in Rome am going to visit May 2019 since and , . ! not no longer work at Ford "
+    "have two every Friday was bought"
+)
+
+
+@given(st.lists(st.sampled_from(WORDS.split()), max_size=25))
+def test_any_order_of_the_words_it_knows_is_survived(words: list[str]) -> None:
+    for fact in extract_by_rules(" ".join(words), "Ana", SAID):
+        assert 0 < fact.confidence <= 1
+
+
+LONG = (
+    "and and, ",
+    "my ",
+    "in 2019 ",
+    "I live in ",
+    "every Friday I ",
+    "x",
+    "two cats and ",
+    "My sister, Ann, ",
+)
+
+
+@pytest.mark.parametrize("words", [*LONG, '"', "\u201c", "' ", " ", "\n", "I like tea. ", "(I am ", "- "])
+def test_no_text_is_slow(words: str) -> None:
+    """A hundred thousand characters take well under a second of work for each of a few patterns."""
+    text = "I have " + words * (100_000 // len(words))
+    start = process_time()
+    extract_by_rules(text, "Ana", SAID)
+    assert process_time() - start < 5
