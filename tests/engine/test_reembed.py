@@ -357,7 +357,7 @@ class Nothing(HashEmbedder):
 def test_the_command_says_that_what_is_written_is_kept(url: str, path: Path) -> None:
     """Interrupted, it ends with 130; given again, it goes on."""
     with opened(url, Nothing()) as memory:
-        memory.add([f"{SAID[n % 4]} {n} " * 40 for n in range(600)], user_id="ana")
+        memory.add([f"{SAID[n % 4]} {n} " * 160 for n in range(600)], user_id="ana")
     command = [sys.executable, "-c", "from engram.cli import main; main()", "--url", url, "reembed"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not staged(path) and process.poll() is None:
