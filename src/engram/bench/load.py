@@ -117,7 +117,10 @@ def read_conversation(path: Path) -> Conversation:
 
 def _json(path: Path) -> Any:
     with Source(path) as source:
-        return next(value for _, value in source.items(source.names[0], ""))
+        (value,) = [
+            value for _, value in source.items(source.names[0], "")
+        ]  # read to the end: it may be cut off
+        return value
 
 
 def _stem(path: Path) -> str:
