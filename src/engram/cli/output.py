@@ -52,6 +52,7 @@ CUT = 180
 LATE = 0.5
 NARROW = 72
 INDENT = (0, 0, 0, 7)
+_UNSEEN = {"secret": "not listed: engram show prints it"}
 
 
 def output() -> Console:
@@ -112,7 +113,7 @@ def show_records(console: Console, records: Sequence[Record]) -> None:
     for record in records:
         name = Text(f"{cut(who(record), 24):<{longest}}", style="bold")
         head = Text.assemble((record.id, "dim"), f"  {moment(record.time)}  ", name, "  ")
-        text = one_line(record.text) or f"({record.kind} without text)"
+        text = one_line(record.indexed) or f"({record.kind} {_UNSEEN.get(record.kind, 'without text')})"
         if not console.is_terminal:
             console.print(head.append(text), soft_wrap=True)
         elif console.width < NARROW:

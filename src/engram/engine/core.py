@@ -104,7 +104,7 @@ class Core:
 
     def encode(self, records: Sequence[Record], *, now: bool = False) -> list[Encoded]:
         """Index entries of records; with a remote embedder the vectors are left for a job, unless `now`."""
-        texts = [record.text for record in records]
+        texts = [record.indexed for record in records]
         vectors = self.embedder.embed(texts) if self.embedder.local or now else None
         return encode(texts, vectors)
 

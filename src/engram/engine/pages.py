@@ -190,7 +190,7 @@ def _topics(core: Core, request: ExportRequest, folder: Path) -> Iterator[_Page]
 
 
 def _shown(core: Core, request: ExportRequest, record: Record) -> bool:
-    return record in request.span and not expired(record, core.now())
+    return record.kind != "secret" and record in request.span and not expired(record, core.now())
 
 
 def _held(record: Record) -> str:

@@ -102,7 +102,9 @@ class Performer:
         return found
 
     def _visible(self, record: Record) -> bool:
-        return self.scope.covers(record.scope) and record.made_by in (None, self.made_by)
+        """Whether the program may see it: of its scope, said or its own, and no secret."""
+        ours = record.made_by in (None, self.made_by) and record.kind != "secret"
+        return ours and self.scope.covers(record.scope)
 
     def _find(self, effect: fx.Find) -> list[Hit]:
         """Nearest by cosine, with words as a lesser part; the hit's score is the cosine, cut to [0, 1]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from engram.engine.performer import Performer
 from engram.engine.results import Page
 from engram.engine.views import is_view
 from engram.kernel.clock import micros, parse_time
-from engram.kernel.effects import Task, Under
+from engram.kernel.effects import Read, Task, Under
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engram.kernel.policy import Query, Recall
 from engram.kernel.protocols import Batch, Select
@@ -49,8 +49,10 @@ class SearchRequest:
     explain: bool = False
 
 
-async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
-    """The best records for a query, current ones of one scope only, best first.
+async def search(
+    core: Core, lens: Lens, request: SearchRequest, usage: dict[str, float] | None = None
+) -> list[Hit]:
+    """The best records for a query, current ones of one scope only, best first; `usage` counts model calls.
 
     With a reranker, as many as it looks at are put in its order before the best `k` are cut off.
     What the policy's read wants changed is committed, except through a view of the past; where the
@@ -63,7 +65,7 @@ async def search(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
     if not any(character.isalnum() or ord(character) > 0x2000 for character in query.text):
         return []
     while True:
-        performer = Performer(core, core.policy, query.scope, lens)
+        performer = Performer(core, core.policy, query.scope, lens, usage={} if usage is None else usage)
         recall: Recall = await Under(core.policy.read(query), core.driven(performer))
         hits = [
             hit
@@ -93,11 +95,29 @@ def _rerank_depth(core: Core) -> int:
 async def context(
     core: Core, lens: Lens, request: SearchRequest, budget: int, count: Callable[[str], int] | None
 ) -> Context:
-    """Hits packed into at most `budget` tokens, as quoted data with citations."""
+    """Pinned blocks and hits packed into at most `budget` tokens, as quoted data with citations."""
     whole_number(budget, "budget", 1, _MAX_BUDGET)
     hits = await search(core, lens, replace(request, k=max(request.k, CONTEXT_DEPTH)))
-    packed: Context = await Task.of(pack, hits, budget, count or core.embedder.count)
+    pinned = await blocks(core, lens, request.scope)
+    packed: Context = await Task.of(pack, hits, budget, count or core.embedder.count, pinned)
     return packed
+
+
+async def blocks(core: Core, lens: Lens, scope: Scope) -> list[Record]:
+    """The core blocks of a scope that are current, in order of arrival."""
+    performer = Performer(core, core.policy, scope, lens)
+    ids = await Task.of(_pinned_ids, core, lens, scope)
+    found: list[Record] = await Under(_records(ids), core.driven(performer))
+    return sorted(filter(lens.shows, found), key=lambda record: (record.arrival, record.id))
+
+
+def _pinned_ids(core: Core, lens: Lens, scope: Scope) -> list[str]:
+    with lens.index(scope) as index:
+        return index.ids_of("core", now=micros(lens.moment), made_by=core.policy.made_by)
+
+
+async def _records(ids: Sequence[str]) -> list[Record]:
+    return await Read(tuple(ids))
 
 
 def get(_core: Core, lens: Lens, id: str, scope: Scope) -> Record:

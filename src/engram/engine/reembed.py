@@ -131,7 +131,7 @@ def _proved(core: Core, progress: Progress | None) -> Report:
     checked = done = 0
     for number, part in enumerate(sweep(core.store)):
         again = core.embedder.local and number % every == 0
-        made = core.encode(part.versions) if again else encode([version.text for version in part.versions])
+        made = core.encode(part.versions) if again else encode([version.indexed for version in part.versions])
         for version, (words, vector) in zip(part.versions, made, strict=True):
             entry = part.entries[version.id, version.version]
             if not agrees(entry, words, vector, core.embedder.dimensions):

@@ -128,6 +128,11 @@ class Record(Shown):
         return message
 
     @property
+    def indexed(self) -> str:
+        """The text as indexes and embedders may have it: a secret's is in none."""
+        return "" if self.kind == "secret" else self.text
+
+    @property
     def current(self) -> bool:
         """Whether this version is what the system believes now (its known time is open)."""
         return self.closed is None and self.known.end is None

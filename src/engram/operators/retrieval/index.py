@@ -126,6 +126,12 @@ class ScopeIndex:
         rows = bounds(self._layout, candidates)
         return ScopeColumns(names, matrix, self._context(probe), rows, self._rows.ids, level)
 
+    def ids_of(self, kind: str, *, now: int, made_by: str | None = None) -> list[str]:
+        """The ids of all candidates of a kind, at the time `now` in microseconds."""
+        self._settle()
+        rows = self._choose(0, now, made_by, frozenset((kind,))).row
+        return [self._rows.ids[row] for row in rows.tolist()]
+
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[int], list[tuple[int, Entry]]]:
         """New rows to make, rows to take out, and rows to mend in place."""
         row_of = self._rows.row_of
