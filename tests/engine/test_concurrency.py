@@ -15,7 +15,7 @@ import pytest
 from engine.conftest import Open
 from engine.helpers import Digest, Facts, ScriptedModel
 from engram import AsyncMemory, Memory
-from engram.engine.jobs import _lease
+from engram.engine.lease import Run
 from engram.engine.results import Receipt
 from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect
@@ -140,9 +140,9 @@ def test_a_lease_taken_after_the_cancel_is_given_back(open_memory: Open) -> None
     memory.add("the sky is blue", user_id="u", wait=False)
     core = memory._bound.core
     [job] = core.store.jobs()
-    dropped = threading.Event()
-    dropped.set()
-    _lease(core, replace(job, owner="run"), dropped)
+    run = Run.of(core, job)
+    run.drop()
+    run.begin()
     assert [held.owner for held in core.store.jobs()] == [None]
 
 

@@ -124,8 +124,9 @@ def _unless_running(core: Core, job: Job) -> list[Op]:
     """Operations that fail with `Conflict` where a pending job was taken up meanwhile."""
     if job.status != "pending":
         return []
-    now = core.now()
-    lease = Lease(job.id, owners.new(), now, now)
+    now, nobody = core.now(), owners.new()
+    owners.over(nobody)
+    lease = Lease(job.id, nobody, now, now)
     if job.until is None or job.until <= now:
         return [lease]
     return [PutJob(replace(job, owner=None, until=None), if_exists=True), lease]  # its process is gone

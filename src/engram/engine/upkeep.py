@@ -10,17 +10,18 @@ from engram.engine.check import REEMBED
 from engram.engine.compile import Compiled, compile_changes
 from engram.engine.core import Core
 from engram.engine.erasing import erase
-from engram.engine.jobs import WAIT_FOR_LANE, run_lane
+from engram.engine.jobs import is_ours
 from engram.engine.performer import Performer
 from engram.engine.reembed import unfinished
 from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
 from engram.engine.spending import spent
+from engram.engine.turns import Shift
 from engram.kernel.changes import Changes, Erase, Merge, Retire
 from engram.kernel.clock import micros
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import Conflict
-from engram.kernel.protocols import Batch, Committed, Op, Select
+from engram.kernel.protocols import Batch, Committed, Job, Op, Select
 from engram.kernel.record import new_id
 from engram.kernel.scope import Scope
 
@@ -33,32 +34,33 @@ _SMALL_SCOPE = 10
 async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - the face's own
     """Run or wait for pending jobs until none is left; False where some are parked, foreign or time is up."""
     deadline = None if timeout is None else time.monotonic() + timeout
+    shift = Shift(core)
     while True:
-        await Task.of(core.check_same)
-        pending = [job for job in await Task.of(core.store.jobs) if job.status == "pending"]
-        ours = [job for job in pending if job.kind == "embed" or job.policy == core.policy.made_by]
+        if (deadline is None or time.monotonic() <= deadline) and await shift.one() is not None:
+            continue
+        jobs: list[Job] = await Task.of(core.store.jobs)
+        ours = [job for job in jobs if job.status == "pending" and is_ours(core, job)]
         if not ours:
-            return not await Task.of(core.store.jobs)
-        if deadline is not None and time.monotonic() > deadline:
-            return False
-        for lane in dict.fromkeys(job.scope for job in ours):
-            left = WAIT_FOR_LANE if deadline is None else max(0.0, deadline - time.monotonic())
-            await run_lane(core, lane, patience=min(left, WAIT_FOR_LANE))
-        now = core.now()
-        dues = [job.not_before or now for job in ours]
-        if deadline is not None and (min(dues) - now).total_seconds() > deadline - time.monotonic():
-            return False  # such as a budget's next day
-        if min(dues) > now:
-            await Task.of(time.sleep, 0.05)
+            return not jobs
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            now = core.now()
+            first = min((job.not_before or now) - now for job in ours).total_seconds()
+            if left < 0 or first > left:
+                return False  # such as a budget's next day
+        await Task.of(time.sleep, 0.05)
 
 
-async def tend(core: Core, scope: Scope) -> Receipt:
+async def tend(core: Core, scope: Scope, patience: float = 60.0) -> Receipt:
     """Erase what has expired, finish pending work and purges, and let the policy tend each lane in scope.
+
+    For pending work it takes at most `patience` seconds.
 
     What the policy decides for all lanes is one change set. Raises `Conflict` where it would take too much.
     """
     items = list(await Task.of(_erase_expired, core, scope))
-    await wait(core, 60.0)
+    if patience > 0:
+        await wait(core, patience)
     ops: list[Op] = []
     usage: dict[str, float] = {}
     if core.policy.tends:
