@@ -82,6 +82,15 @@ class Core:
         """The engine's own perform function, driven."""
         return self.driven(self.perform)
 
+    @property
+    def concurrency(self) -> int:
+        """How many model calls of one program the blocking face makes at once.
+
+        One where a model was given bare or something stands around every effect: they see them in order.
+        """
+        ordered = self.around is not None or self.chat is None or self.chat.model is self.model
+        return 1 if ordered or self.chat is None else self.chat.calls
+
     def perform(self, effect: Effect[Any], path: str) -> Any:
         """Perform the engine's own effects: blocking calls."""
         if isinstance(effect, Task):
