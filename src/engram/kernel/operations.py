@@ -40,8 +40,9 @@ __all__ = [
 ]
 
 INTERACTIVE = 10
+"""The priority of an `add`'s jobs; an import's have 0."""
 REPAIRING = 5
-"""Priorities of jobs: of `add`, and of what an edit or an erasure leaves; an import's have 0."""
+"""The priority of the jobs that an edit or an erasure leaves."""
 
 
 @dataclass(frozen=True, slots=True)
