@@ -46,7 +46,7 @@ def test_the_same_seed_brings_the_same_luck() -> None:
 def test_only_a_crash_befalls_what_no_model_performs() -> None:
     log = fates(3, rate=1.0)
     assert {kind for _, kind, effect in log if effect == "Now"} == {"crash"}
-    assert {kind for _, kind, effect in log if effect == "Ask"} == {"crash", "timeout", "garble"}
+    assert {kind for _, kind, effect in log if effect == "Ask"} == {"crash", "timeout", "garble", "refuse"}
     assert {effect for _, _, effect in fates(3, rate=1.0, kinds=("timeout",))} == {"Ask"}
 
 
@@ -70,6 +70,15 @@ def test_a_garbled_answer_holds_both_sides() -> None:
         run(program(), Faulty(perform, 0, kinds=("garble",), at=[2]))
     assert caught.value.prompt == "three?"
     assert caught.value.reply in repr(perform(Ask("", str), ""))
+
+
+def test_a_refusal_comes_from_a_chat_model_alone() -> None:
+    with pytest.raises(BadReply, match="declined") as caught:
+        run(program(), Faulty(perform, 0, kinds=("refuse",), at=[2]))
+    assert caught.value.prompt == "three?"
+    assert "I cannot" in caught.value.reply
+    faulty = Faulty(perform, 0, kinds=("refuse",), rate=1.0)
+    assert faulty(Rank("q", ("a", "b")), "1") == [0.5, 0.5]
 
 
 def test_garbled_vectors_and_scores_are_one_too_few() -> None:

@@ -1,9 +1,9 @@
-"""Bad luck from a seed: a perform function that crashes, times out or garbles replies."""
+"""Bad luck from a seed: a perform function that crashes, times out, garbles or declines."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engram.kernel.effects import Ask, Effect, Embed, Rank
@@ -11,9 +11,11 @@ from engram.kernel.errors import BadReply, ModelUnavailable
 
 __all__ = ["KINDS", "Crash", "Faulty"]
 
-KINDS = ("crash", "timeout", "garble")
+KINDS = ("crash", "timeout", "garble", "refuse")
 """The kinds of bad luck."""
 _MODEL = (Ask, Embed, Rank)  # what a model performs; everything else is the store's or the engine's own
+_STRUCK: Mapping[str, Any] = {"crash": Effect, "timeout": _MODEL, "garble": _MODEL, "refuse": Ask}
+_DECLINED = "I am sorry, but I cannot help with that."
 Perform = Callable[[Effect[Any], str], Any]
 
 
@@ -32,8 +34,10 @@ class Faulty:
     - `timeout` raises `ModelUnavailable` where a model is asked (`Ask`, `Embed`, `Rank`).
     - `garble` performs the effect and spoils a model's reply: `Ask` raises `BadReply` with the prompt and
       half of the reply, `Embed` gives one row too few, `Rank` one score too few.
+    - `refuse` raises `BadReply` where a chat model is asked (`Ask`): it declines, and says so.
 
-    Time-outs and garbled replies do not befall what no model performs. `log` holds what was done to whom.
+    Time-outs, refusals and garbled replies do not befall what no model performs. `log` holds what was done
+    to whom.
     """
 
     def __init__(
@@ -69,11 +73,13 @@ class Faulty:
             raise Crash(f"killed at effect {number}, {type(effect).__name__} at {path}")
         if kind == "timeout":
             raise ModelUnavailable(f"no answer in time at effect {number}, {type(effect).__name__} at {path}")
+        if kind == "refuse" and isinstance(effect, Ask):
+            raise BadReply("the model declined to reply", prompt=effect.prompt, reply=_DECLINED)
         return _garbled(effect, self._perform(effect, path))
 
     def _fate(self, number: int, effect: Effect[Any]) -> str | None:
         strikes = number in self._at if self._at is not None else self._draw(number, "if") < self._rate
-        possible = [kind for kind in self._kinds if kind == "crash" or isinstance(effect, _MODEL)]
+        possible = [kind for kind in self._kinds if isinstance(effect, _STRUCK[kind])]
         if not strikes or not possible:
             return None
         return possible[int(self._draw(number, "how") * len(possible))]
