@@ -61,8 +61,12 @@ class Performer:
                 return self._read(effect.ids)
             case fx.Find():
                 return self._find(effect)
+            case fx.Facts():
+                return self._facts(effect)
             case fx.Embed():
                 return self.core.embedder.embed(list(effect.texts))
+            case fx.Model():
+                return None if self.core.model is None else self.core.model.name
             case fx.Ask():
                 return self._ask(effect, path)
             case fx.Neighbours():
@@ -80,7 +84,7 @@ class Performer:
             case _:
                 raise TypeError(f"no handler for the effect {type(effect).__name__}")
 
-    def _score(self, effect: fx.Score) -> fx.Columns:
+    def _score(self, effect: fx.Score, kinds: Sequence[str] = ()) -> fx.Columns:
         vector, parts = self.core.query_vector(effect.query)
         times = named_times(effect.query, effect.at or self.core.now())
         with self.lens.index(self.scope) as index:
@@ -91,6 +95,7 @@ class Performer:
                 made_by=self.made_by,
                 level=effect.level,
                 signals=effect.signals,
+                kinds=kinds,
                 parts=parts,
                 times=times,
             )
@@ -108,7 +113,7 @@ class Performer:
 
     def _find(self, effect: fx.Find) -> list[Hit]:
         """Nearest by cosine, with words as a lesser part; the hit's score is the cosine, cut to [0, 1]."""
-        columns = self._score(fx.Score(effect.text, ("dense_turn", "bm25_turn")))
+        columns = self._score(fx.Score(effect.text, ("dense_turn", "bm25_turn")), effect.kinds)
         if not len(columns):
             return []
         cosine, words = columns.signals["dense_turn"], columns.signals["bm25_turn"]
@@ -121,11 +126,17 @@ class Performer:
             hits = [
                 Hit(record, min(1.0, max(0.0, score[record.id])))
                 for record in self._read(list(score))
-                if record.id not in self.hidden and (not effect.kinds or record.kind in effect.kinds)
+                if record.id not in self.hidden
             ]
             if len(hits) >= effect.k or depth >= len(columns):
                 return hits[: effect.k]
             depth *= 4
+
+    def _facts(self, effect: fx.Facts) -> list[Record]:
+        with self.lens.index(self.scope) as index:
+            ids = index.stated.ids(effect.subject, effect.relation, self.lens.records)
+        found = [record for record in self._read(ids) if record.made_by == self.made_by]
+        return sorted(found, key=lambda record: (record.arrival, record.id))
 
     def _neighbours(self, effect: fx.Neighbours) -> list[Edge]:
         known = {record.id for record in self._read(effect.ids)}

@@ -19,7 +19,9 @@ __all__ = [
     "Each",
     "Effect",
     "Embed",
+    "Facts",
     "Find",
+    "Model",
     "Neighbours",
     "Now",
     "Program",
@@ -109,6 +111,11 @@ class Ask(Effect[T]):
 
 
 @dataclass(frozen=True)
+class Model(Effect["str | None"]):
+    """The name of the chat model that `Ask` would ask; `None` where the memory has none."""
+
+
+@dataclass(frozen=True)
 class Embed(Effect[Any]):
     """Vectors of texts: a float32 array of shape [len(texts), dimensions], unit or zero rows."""
 
@@ -122,6 +129,18 @@ class Find(Effect[list[Hit]]):
     text: str
     k: int = 10
     kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts(Effect[list[Record]]):
+    """The policy's own facts of a subject and relation, also those whose valid time has ended, by arrival.
+
+    All of them for certain, where `Find` gives what is near: every record of kind `fact` whose metadata
+    names this `subject` and `relation`, whatever their case and spacing.
+    """
+
+    subject: str
+    relation: str
 
 
 @dataclass(frozen=True)

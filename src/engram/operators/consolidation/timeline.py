@@ -8,13 +8,13 @@ eagerly loses what was true.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from engram.kernel.changes import Add, Change, Retire, Revise
 from engram.kernel.record import Record
 from engram.operators.extraction.fact import Fact
+from engram.operators.retrieval.stated import folded
 
 __all__ = ["SINGLE", "place", "same_object"]
 
@@ -29,7 +29,7 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 
 def same_object(one: str, other: str) -> bool:
     """Whether two objects are the same words, whatever their case and spacing."""
-    return _folded(one) == _folded(other)
+    return folded(one) == folded(other)
 
 
 def place(
@@ -103,7 +103,3 @@ def _start(record: Record) -> datetime:
 
 def _reason(old: Record, new: Fact, start: datetime) -> str:
     return f"{old.metadata.get('object')} until {start:%Y-%m-%d}, when {new.object} begins"
-
-
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

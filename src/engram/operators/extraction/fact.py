@@ -19,8 +19,8 @@ class Fact:
 
     `lasting` is what its time means: a `state` holds from `when` on, until something ends it; an `event`
     has happened at `when`; a `plan` stands until `when` is over. `when` is a half-open stretch of days,
-    `None` where the source names none. `ended`: the source says that it holds no more. `confidence` lies
-    in [0, 1]. `quote` is the clause that it was taken from.
+    `None` where the source names none. `ended`: the source says that it holds no more. `confidence`
+    and `importance` (`None`: nobody has judged it) lie in [0, 1]. `quote` is the clause it was taken from.
     """
 
     subject: str
@@ -31,6 +31,7 @@ class Fact:
     ended: bool = False
     confidence: float = 1.0
     quote: str = ""
+    importance: float | None = None
 
     @property
     def text(self) -> str:
@@ -62,6 +63,8 @@ class Fact:
             "object": self.object,
             "confidence": self.confidence,
         }
+        if self.importance is not None:
+            found["importance"] = self.importance
         if self.when is not None:
             found["when"] = [day.isoformat() for day in self.when]
         return found

@@ -21,6 +21,7 @@ from engram.operators.retrieval.query import Parts, Query, Reading, read, term
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
 from engram.operators.retrieval.speakers import Speakers
+from engram.operators.retrieval.stated import Stated
 
 __all__ = ["ScopeIndex"]
 
@@ -49,6 +50,7 @@ class ScopeIndex:
         self._averages: Averages | None = None
         self._candidates: dict[tuple[int, str | None, frozenset[str]], Candidates] = {}
         self._speakers = Speakers()
+        self.stated = Stated()
         self._readings: dict[str, tuple[int, Reading]] = {}
         self._alive = 0
         self._loose = False
@@ -60,7 +62,7 @@ class ScopeIndex:
     @property
     def nbytes(self) -> int:
         """Bytes held in memory, estimated."""
-        parts = (self._rows, self._vectors, self._postings, self._layout)
+        parts = (self._rows, self._vectors, self._postings, self._layout, self.stated)
         return sum(part.nbytes for part in parts)
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -75,6 +77,7 @@ class ScopeIndex:
         fresh, dead, same = self._sort_out(list({entry.id: entry for entry in entries}.values()))
         words = unpack_words([entry.words for entry in fresh])
         units = unpack_vectors([entry.vector for entry in fresh], self._dimensions)
+        self.stated.follow(entries)
         self.last = max(self.last, *(entry.sequence for entry in entries))
         self._alive += len(fresh) - len(dead)
         self._averages = None

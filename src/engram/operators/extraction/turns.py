@@ -1,0 +1,47 @@
+"""What extractors read of turns, and facts with where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engram.kernel.record import Record
+from engram.operators.extraction.fact import Fact
+from engram.operators.extraction.rules import extract_by_rules
+
+__all__ = ["Said", "by_rules", "importance", "speaker_of"]
+
+_HIGH = frozenset(
+    {"name", "allergic_to", "birthday", "lives_in", "works_at", "works_as", "wife", "husband", "partner"}
+    | {"mother", "father", "sister", "brother", "son", "daughter", "email", "phone", "diet"}
+)
+_BY_LASTING = {"state": 0.5, "plan": 0.4, "event": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A fact and the turn that says it; `note` is what an extractor has to tell of it."""
+
+    fact: Fact
+    turn: Record
+    note: str = ""
+
+
+def speaker_of(turn: Record) -> str:
+    """Who speaks, as facts name them: by name, else "User"."""
+    return turn.name or ("User" if turn.role in (None, "user") else str(turn.role).capitalize())
+
+
+def importance(fact: Fact) -> float:
+    """How much a fact matters, in [0, 1], by its kind: who somebody is before what they did."""
+    return 0.9 if fact.relation in _HIGH else _BY_LASTING[fact.lasting]
+
+
+def by_rules(turns: Sequence[Record]) -> list[Said]:
+    """The facts that people state in `turns`, by rule; what an assistant says of itself is none."""
+    return [
+        Said(replace(fact, importance=importance(fact)), turn)
+        for turn in turns
+        if turn.role in (None, "user")
+        for fact in extract_by_rules(turn.text, speaker_of(turn), turn.time)
+    ]
