@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engram.aio import AsyncMemory as AsyncMemory
-    from engram.aio import AsyncView as AsyncView
+    from engram.aview import AsyncView as AsyncView
     from engram.engine.chat import Budget as Budget
     from engram.engine.chat import Chat as Chat
     from engram.engine.results import Item as Item
@@ -40,18 +40,22 @@ if TYPE_CHECKING:
     from engram.kernel.record import Hit as Hit
     from engram.kernel.record import Record as Record
     from engram.memory import Memory as Memory
-    from engram.memory import View as View
+    from engram.operators.answering import Answer as Answer
     from engram.operators.packing import Context as Context
     from engram.upkeep import reembed as reembed
+    from engram.view import View as View
 
 __version__ = "0.1.0"
 """The version of the package."""
 
 _HOMES = {
-    "engram.aio": ("AsyncMemory", "AsyncView"),
-    "engram.memory": ("Memory", "View"),
+    "engram.aio": ("AsyncMemory",),
+    "engram.aview": ("AsyncView",),
+    "engram.memory": ("Memory",),
+    "engram.view": ("View",),
     "engram.engine.chat": ("Budget", "Chat"),
     "engram.engine.results": ("Item", "Page", "Receipt", "Report"),
+    "engram.operators.answering": ("Answer",),
     "engram.operators.packing": ("Context",),
     "engram.upkeep": ("reembed",),
     "engram.kernel.policy": ("Policy",),

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from engram.aview import AsyncView
 from engram.bound import Bound, ScopeIds, as_ids
 from engram.config import open_core
-from engram.engine import check, portable, read, revise, upkeep, write
+from engram.engine import answer, check, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
-from engram.engine.lens import AsOf
 from engram.engine.progress import Progress, Stoppable
 from engram.engine.results import Imported, Left, Page, Receipt, Report
 from engram.kernel.adrive import arun
@@ -22,9 +22,10 @@ from engram.kernel.clock import Clock
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.kernel.record import Hit, Record
+from engram.operators.answering import Answer
 from engram.operators.packing import Context
 
-__all__ = ["AsyncMemory", "AsyncView"]
+__all__ = ["AsyncMemory"]
 
 T = TypeVar("T")
 
@@ -128,6 +129,32 @@ class AsyncMemory:
         return await self._run(
             read.context(self._bound.core, self._bound.core.present, request, budget, count)
         )
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        k: int = 60,
+        budget: int = 3000,
+        filters: Mapping[str, Any] | None = None,
+        at: object = None,
+        min_score: float | None = None,
+        count: Callable[[str], int] | None = None,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Answer:
+        """What the memory answers, with the records that it stands on; it abstains where it holds no answer.
+
+        The chat model (`Memory(model=…)`) is shown the pinned blocks and the best `k` hits, as many as fit
+        into `budget` tokens, and may cite nothing else; without one the best three are the answer's
+        extract. `min_score` is what a hit needs to be used at all, and the best one to answer (default:
+        0.05 for the best where a model looks, 0.08 for each without). `at` is when it is asked.
+        Raises `Forbidden` where no id is named, unless `everyone`, and `ModelUnavailable`, `BadReply` or
+        `BudgetExceeded` where the model fails.
+        """
+        searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, at)
+        request = answer.AskRequest(searched, budget, count, min_score)
+        return await self._run(answer.ask(self._bound.core, self._bound.core.present, request))
 
     async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """One record. Raises `NotFound`, also where it belongs to another scope."""
@@ -287,81 +314,3 @@ class AsyncMemory:
 
     async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(self._bound.core.call, function, *arguments)
-
-
-class AsyncView:
-    """A read-only view of a memory as it was, with the reading calls."""
-
-    def __init__(self, bound: Bound, lens: AsOf) -> None:
-        self._bound = bound
-        self._lens = lens
-
-    def __repr__(self) -> str:
-        return self._bound.shown("AsyncView", self._lens)
-
-    async def search(
-        self,
-        query: str,
-        *,
-        k: int = 10,
-        filters: Mapping[str, Any] | None = None,
-        at: object = None,
-        min_score: float = 0.0,
-        explain: bool = False,
-        everyone: bool = False,
-        **ids: Unpack[ScopeIds],
-    ) -> list[Hit]:
-        """As `AsyncMemory.search`; `at` defaults to the view's moment."""
-        anchor = self._lens.moment if at is None else at
-        request = read.SearchRequest(
-            query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
-        )
-        return await arun(
-            read.search(self._bound.core, self._lens, request),
-            self._bound.core.performed,
-        )
-
-    async def context(
-        self,
-        query: str,
-        *,
-        budget: int = 1500,
-        k: int = 10,
-        filters: Mapping[str, Any] | None = None,
-        at: object = None,
-        min_score: float = 0.0,
-        count: Callable[[str], int] | None = None,
-        everyone: bool = False,
-        **ids: Unpack[ScopeIds],
-    ) -> Context:
-        """As `AsyncMemory.context`; `at` defaults to the view's moment."""
-        anchor = self._lens.moment if at is None else at
-        request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
-        return await arun(
-            read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.performed
-        )
-
-    async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
-        """The version of a record that was believed then. Raises `NotFound`."""
-        return await asyncio.to_thread(
-            self._bound.core.call, read.get, self._lens, id, self._bound.scope(ids)
-        )
-
-    async def get_all(
-        self,
-        *,
-        filters: Mapping[str, Any] | None = None,
-        after: str | None = None,
-        limit: int = 100,
-        everyone: bool = False,
-        **ids: Unpack[ScopeIds],
-    ) -> Page:
-        """As `AsyncMemory.get_all`, of that time."""
-        request = read.ListRequest(self._bound.scope(ids), everyone, filters, after, limit)
-        return await asyncio.to_thread(self._bound.core.call, read.get_all, self._lens, request)
-
-    async def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
-        """The versions known by then, oldest first. Raises `NotFound`."""
-        return await asyncio.to_thread(
-            self._bound.core.call, read.history, id, self._bound.scope(ids), self._lens.known
-        )

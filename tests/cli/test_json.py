@@ -55,6 +55,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 CALLS = [
     "add words --user ana",
     "search heron --user ana",
+    "ask heron --user ana",
     "context heron --user ana",
     "as-of heron --known now --user ana",
     "list --user ana",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Unpack
 
 import pytest
 
 from engine.conftest import Open
 from engine.helpers import Ticking
 from engram import Conflict, Context, Memory, Record
+from engram.bound import ScopeIds
 from engram.kernel.changes import Add, Changes
 from engram.policies.rrf import RRF
 
@@ -30,9 +31,9 @@ class Portrait(RRF):
 PERSONA = "I am Pip, a patient assistant on a river boat."
 
 
-def block(memory: Memory, text: str, name: str, **ids: str) -> str:
+def block(memory: Memory, text: str, name: str, **ids: Unpack[ScopeIds]) -> str:
     """A core block's id."""
-    scope = ids or {"user_id": "ana"}
+    scope = ids or ScopeIds(user_id="ana")
     return memory.add(text, kind="core", infer=False, metadata={"block": name}, **scope).ids[0]
 
 
@@ -58,11 +59,12 @@ def test_blocks_come_first_whatever_is_asked(memory: Memory) -> None:
         ("core", "human", 1.0),
     ]
     assert packed.notes == ()
-    for asked in (
+    given: list[dict[str, Any]] = [
         {"query": "?!"},
         {"query": "heron", "filters": {"kind": "fact"}},
         {"query": "x", "min_score": 1.0},
-    ):
+    ]
+    for asked in given:
         assert PERSONA in memory.context(user_id="ana", **asked).text
     assert json.dumps(packed.to_dict())
 
@@ -81,7 +83,7 @@ def test_blocks_belong_to_scopes_as_all_records_do(memory: Memory) -> None:
     block(memory, "of a run", "d", user_id="ana", run_id="r1")
     block(memory, "elsewhere", "e", tenant="other", user_id="ana")
 
-    def shown(**ids: str) -> list[str]:
+    def shown(**ids: Unpack[ScopeIds]) -> list[str]:
         return [item.who for item in memory.context("x", **ids).citations]
 
     assert shown(user_id="ana") == ["a", "b", "d"]

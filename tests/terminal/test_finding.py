@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 
+from engram.testing.server import ScriptedServer, failing
 from terminal.conftest import Kept
 from terminal.driver import Terminal, drives
 
@@ -31,6 +33,46 @@ def test_hits_fit_terminals_narrow_and_wide(reader: Terminal, kept: Kept) -> Non
         assert seen.width <= columns
         assert any(line.strip().endswith(kept.ids[0]) for line in seen.lines)  # whole, to be copied
         assert "I moved to Lisbon in May, to a flat by the river." in seen.words
+
+
+@drives("ask")
+def test_a_question_is_answered_quoted_or_left_open(reader: Terminal, kept: Kept) -> None:
+    """Without a model the best records are quoted; where none answers, it is said, and all is well."""
+    quoted, unknown, nobody, before = reader.each(
+        ("ask", "Where does Ana live?", "--user", "ana"),
+        ("ask", "Where does Ana live?", "--user", "ana", "--min-score", "1"),
+        ("ask", "Where does Ana live?"),
+        ("ask", "What does the boat rental cost?", "--user", "ana", "--known", "yesterday"),
+    )
+    assert re.match(rf"  \[\d\]  2024-05-02 10:00  Ana  {kept.ids[0]}", quoted.text)
+    assert "I moved to Lisbon in May, to a flat by the river." in quoted.words
+    assert "an extract, not an answer: the memory has no chat model" in quoted.words
+    assert quoted.width <= 80
+    assert quoted.coloured
+    assert "nothing that is remembered answers it: the best score is" in unknown.words
+    assert "nothing is stored for user_id 'default'; users with records: 'ana', 'bo'" in nobody.words
+    assert "nothing that is remembered has to do with it" in before.words
+
+
+@drives("ask")
+def test_a_models_answer_is_shown_with_what_it_stands_on(reader: Terminal, kept: Kept) -> None:
+    good = {"cited": [1, 9], "answer": "In \x1b[31mLisbon.", "answered": True}
+    bad = {"cited": [], "answer": "", "answered": False}
+    with ScriptedServer([json.dumps(good), json.dumps(bad), failing(401)]) as server:
+        asking = reader.but(
+            ENGRAM_MODEL="openai:small", OPENAI_BASE_URL=server.url, OPENAI_API_KEY="none", ENGRAM_API_KEY=""
+        )
+        told = asking.run("ask", "Where does Ana live?", "--user", "ana", "-k", "1")
+        unknown = asking.run("ask", "Where does Ana's sister live?", "--user", "ana")
+        refused = asking.run("ask", "Where does Ana live?", "--user", "ana", code=1)
+    assert told.lines[0] == "In \N{REPLACEMENT CHARACTER}[31mLisbon."
+    assert kept.ids[0] in told.text
+    assert "I moved to Lisbon in May" in told.words
+    assert "which was dropped: [9]" in told.words
+    assert "the model finds no answer in what is remembered" in unknown.words
+    assert "In " not in unknown.lines[0]
+    assert len(refused.text) < 400
+    assert "401" in refused.words
 
 
 @drives("context")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from engram.cli import about, health, moving, reading, records, upkeep, writing
+from engram.cli.ask import ask
 from engram.cli.bench import bench
 from engram.cli.demo import demo
 from engram.cli.group import HELP, ErrorGroup
@@ -46,7 +47,9 @@ def _root(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="A chat model for policies that ask one. Default: ENGRAM_MODEL."),
+        typer.Option(
+            metavar="SPEC", help="A chat model: ask uses it, and some policies. Default: ENGRAM_MODEL."
+        ),
     ] = None,
     reranker: Annotated[
         str | None,
@@ -70,6 +73,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_REMEMBER, writing.undo, "undo", "42"),
     (_REMEMBER, writing.forget, "forget", "--user ana --dry-run"),
     (_FIND, reading.search, "search", '"Where does she live?" --user ana --explain'),
+    (_FIND, ask, "ask", '"Where does she live?" --user ana'),
     (_FIND, reading.context, "context", '"her move" --user ana --budget 500 --copy'),
     (_FIND, reading.as_of, "as-of", '"Where does she live?" --known 2024-05 --user ana'),
     (_FIND, reading.listing, "list", "--user ana --filter 'time >= 2024-05' --limit 20"),

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from engram.bound import ScopeIds
     from engram.engine.results import Page
     from engram.kernel.record import Hit
-    from engram.memory import Memory, View
+    from engram.memory import Memory
+    from engram.view import View
 
-__all__ = ["as_of", "context", "listing", "search", "seen"]
+__all__ = ["as_of", "context", "listing", "nothing", "search", "seen"]
 
 _NOTHING_THEN = "nothing found that held then"
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in plain words.")]
@@ -71,7 +72,7 @@ def search(
     question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
     with status("searching"), opened(context, url) as memory:
         hits = memory.search(query, explain=explain, **question)
-        advice = "" if hits else _nothing(memory, ids)
+        advice = "" if hits else nothing(memory, ids)
     _show_hits(hits, advice, explain=explain, as_json=json)
 
 
@@ -92,7 +93,7 @@ def _show_hits(hits: Sequence[Hit], advice: str, *, explain: bool, as_json: bool
         complain(advice)
 
 
-def _nothing(memory: Memory, ids: ScopeIds) -> str:
+def nothing(memory: Memory, ids: ScopeIds) -> str:
     """That nothing was found, and where there is something."""
     held = sum(
         row["records"] for row in memory.scopes() if all(row[key] == value for key, value in ids.items())
@@ -129,7 +130,7 @@ def context(
     question: dict[str, Any] = {**_question(k, at, min_score, filters), "everyone": everyone, **ids}
     with status("searching"), opened(context, url) as memory:
         packed = seen(memory, valid, known).context(query, budget=budget, **question)
-        advice = "" if packed.citations else _nothing(memory, ids)
+        advice = "" if packed.citations else nothing(memory, ids)
     if not packed.text:
         complain(advice or f"nothing fits into {budget} tokens; give a larger --budget")
     elif copy:
@@ -226,7 +227,7 @@ def listing(
             place = page.next
             if place is None or not every:
                 break
-        advice = "" if count else _nothing(memory, ids)
+        advice = "" if count else nothing(memory, ids)
     if place is not None:
         complain(f"there is more: --after {place} goes on, --all lists to the end")
     elif not count:

@@ -25,14 +25,26 @@ from engram.operators.filters import Predicate, compile_filters, wanted_level
 from engram.operators.packing import Context, pack
 from engram.operators.retrieval.rerank import reranked
 
-__all__ = ["ListRequest", "SearchRequest", "context", "get", "get_all", "history", "search"]
+__all__ = [
+    "MAX_BUDGET",
+    "ListRequest",
+    "SearchRequest",
+    "blocks",
+    "context",
+    "get",
+    "get_all",
+    "history",
+    "search",
+    "unit_score",
+    "wordless",
+]
 
 CONTEXT_DEPTH = 60
+MAX_BUDGET = 10_000_000
 _CHANGE_TRIES = 5
 _MAX_K = 10_000
 _MAX_PAGE = 1000
 _LAST_PLACE = (1 << 63) - 1
-_MAX_BUDGET = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ async def search(
     depth = _rerank_depth(core)
     query = replace(query, depth=max(query.depth, depth))
     tries = _CHANGE_TRIES
-    if not any(character.isalnum() or ord(character) > 0x2000 for character in query.text):
+    if wordless(query.text):
         return []
     while True:
         performer = Performer(core, core.policy, query.scope, lens, usage={} if usage is None else usage)
@@ -87,6 +99,11 @@ async def search(
         return hits[: query.k]
 
 
+def wordless(query: str) -> bool:
+    """Whether there is nothing in it to look for."""
+    return not any(character.isalnum() or ord(character) > 0x2000 for character in query)
+
+
 def _rerank_depth(core: Core) -> int:
     """How many hits are ranked again; 0 without a reranker, or where the policy sees to it itself."""
     return 0 if core.reranker is None or core.policy.reranks else core.reranker.depth
@@ -96,7 +113,7 @@ async def context(
     core: Core, lens: Lens, request: SearchRequest, budget: int, count: Callable[[str], int] | None
 ) -> Context:
     """Pinned blocks and hits packed into at most `budget` tokens, as quoted data with citations."""
-    whole_number(budget, "budget", 1, _MAX_BUDGET)
+    whole_number(budget, "budget", 1, MAX_BUDGET)
     hits = await search(core, lens, replace(request, k=max(request.k, CONTEXT_DEPTH)))
     pinned = await blocks(core, lens, request.scope)
     packed: Context = await Task.of(pack, hits, budget, count or core.embedder.count, pinned)
@@ -181,9 +198,7 @@ def _listed(core: Core, record: Record) -> bool:
 
 def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
     whole_number(request.k, "k", 1, _MAX_K)
-    score: object = request.min_score
-    if not isinstance(score, int | float) or isinstance(score, bool) or not 0 <= score <= 1:
-        raise InvalidInput(f"min_score: expected 0 to 1, got {request.min_score!r}")
+    unit_score(request.min_score)
     text = check_text(request.query, "query")
     if len(text) > MAX_TEXT // 100:
         raise InvalidInput(f"query: over {MAX_TEXT // 100:,} characters; ask with the part that matters")
@@ -199,6 +214,13 @@ def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
         explain=request.explain,
     )
     return query, keep
+
+
+def unit_score(score: object) -> float:
+    """A score in [0, 1]; raises `InvalidInput`."""
+    if not isinstance(score, int | float) or isinstance(score, bool) or not 0 <= score <= 1:
+        raise InvalidInput(f"min_score: expected 0 to 1, got {score!r}")
+    return score
 
 
 def _at(value: object) -> datetime | None:

@@ -1,0 +1,93 @@
+"""Asking: what is remembered about a question, and what the model or an extract makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from engram.engine.core import Core
+from engram.engine.ingest import whole_number
+from engram.engine.lens import Lens
+from engram.engine.performer import Performer
+from engram.engine.read import MAX_BUDGET, SearchRequest, blocks, search, unit_score, wordless
+from engram.engine.views import is_view
+from engram.kernel.clock import parse_time
+from engram.kernel.effects import Task, Under
+from engram.kernel.record import Hit
+from engram.operators import answering
+from engram.operators.answering import Answer
+from engram.operators.packing import Context, pack
+
+__all__ = ["AskRequest", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskRequest:
+    """The arguments of one `ask`; `least` is the score that a hit needs, `None` for what is calibrated."""
+
+    search: SearchRequest
+    budget: int
+    count: Callable[[str], int] | None
+    least: float | None
+
+
+async def ask(core: Core, lens: Lens, request: AskRequest) -> Answer:
+    """An answer that stands on records of the scope, or none.
+
+    Without a chat model it is an extract. With one, its cached replies are erased with what it was shown.
+    """
+    whole_number(request.budget, "budget", 1, MAX_BUDGET)
+    usage: dict[str, float] = {}
+    if request.least is not None:
+        unit_score(request.least)
+    hits = await search(core, lens, request.search, usage)
+    made = await (
+        _extract(core, request, hits) if core.model is None else _asked(core, lens, request, hits, usage)
+    )
+    return replace(made, usage=usage)
+
+
+async def _extract(core: Core, request: AskRequest, hits: list[Hit]) -> Answer:
+    least = answering.EXTRACTED_FROM if request.least is None else request.least
+    best = [hit for hit in hits if hit.score >= least][: answering.EXTRACTED]
+    if not best:
+        return answering.abstained("extract", _nothing(hits, least))
+    packed: Context = await Task.of(pack, best, request.budget, request.count or core.embedder.count)
+    if not packed.text:
+        return answering.abstained("extract", _no_room(request))
+    return answering.extracted(packed)
+
+
+async def _asked(
+    core: Core, lens: Lens, request: AskRequest, hits: list[Hit], usage: dict[str, float]
+) -> Answer:
+    least = answering.ASKED_FROM if request.least is None else request.least
+    pinned = await blocks(core, lens, request.search.scope)
+    if all(hit.score < least for hit in hits) and (not pinned or wordless(request.search.query)):
+        return answering.abstained("answer", _nothing(hits, least))
+    if request.least is not None:
+        hits = [hit for hit in hits if hit.score >= least]
+    count = request.count or core.embedder.count
+    packed: Context = await Task.of(pack, hits, request.budget, count, pinned)
+    if not packed.text:
+        return answering.abstained("answer", _no_room(request), *packed.notes)
+    performer = Performer(core, core.policy, request.search.scope, lens, usage=usage)
+    shown = {citation.id for citation in packed.citations}
+    for record in [hit.record for hit in hits] + pinned:
+        if record.id in shown:  # a view's words are those of its turns
+            performer.reads.update(record.sources if is_view(record.id) else (record.id,))
+    day = lens.moment if request.search.at is None else parse_time(request.search.at, "at")[0]
+    program = answering.answered(request.search.query, packed, day)
+    answer: Answer = await Under(program, core.driven(performer))
+    return answer
+
+
+def _nothing(hits: list[Hit], least: float) -> str:
+    if not hits:
+        return "nothing that is remembered has to do with it"
+    best = max(hit.score for hit in hits)
+    return f"nothing that is remembered answers it: the best score is {best:.2f}, and {least:.2f} is needed"
+
+
+def _no_room(request: AskRequest) -> str:
+    return f"nothing fits into {request.budget} tokens; give a larger budget"
