@@ -67,7 +67,7 @@ class Turns:
 class Shift:
     """Does jobs one after the other, of a scope (a pattern) or of all, each under a lease of its own.
 
-    `tried` are jobs that are left out. What is owed is looked up again when that was half a second ago, or
+    `job` is the one that was run last. What is owed is looked up again when that was half a second ago, or
     longer where looking takes long.
     """
 
@@ -75,12 +75,13 @@ class Shift:
     scope: Scope | None = None
     lease: timedelta | None = None
     turns: Turns = field(default_factory=Turns)
+    job: Job | None = None
     _owed: dict[str, Job] = field(default_factory=dict)
     _taken: set[Scope] = field(default_factory=set)
     _until: float = 0.0
 
     async def one(self, tried: Container[str] = ()) -> Done | None:
-        """Run the job whose turn it is; `None` where none is due that is not being done elsewhere.
+        """Run the job whose turn it is; `None` where none is due but those in `tried` or done elsewhere.
 
         Raises `NeedsMigration` where the store was rewritten with another embedder.
         """
@@ -92,10 +93,10 @@ class Shift:
             if job is None:
                 looked = await Task.of(self._look)
                 continue
-            began = time.monotonic()
-            outcome = await run_job(self.core, job, self.lease)
+            began, self.job = time.monotonic(), job
             self._owed.pop(job.id, None)
             self.turns.served(job)
+            outcome = await run_job(self.core, job, self.lease)
             if outcome is not None:
                 tell(self.core, job.id, outcome)
                 return Done(job, outcome, time.monotonic() - began)
