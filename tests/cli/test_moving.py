@@ -114,3 +114,11 @@ def test_exports_by_time_compressed_and_as_pages(call: Call, tmp_path: Path) -> 
 def test_an_empty_file_is_named(call: Call, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").touch()
     assert "x.jsonl: the file is empty" in call("import", str(tmp_path / "x.jsonl"), code=1).stderr
+
+
+def test_an_export_to_standard_output_is_the_file(call: Call, chat: Path, tmp_path: Path) -> None:
+    call("import", str(chat), "--user", "u", code=1)
+    call("export", str(tmp_path / "all.jsonl"))
+    assert call("export", "-").stdout_bytes == (tmp_path / "all.jsonl").read_bytes()
+    assert "name a folder or a file" in call("export", "-", "--format", "markdown", code=2).output
+    assert "save it to a file first" in call("import", "-", code=2).output

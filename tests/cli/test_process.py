@@ -93,6 +93,27 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
         assert running.stderr.read() == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_help_that_cannot_be_written() -> None:
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            [ENGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines() == [
+        "engram: while reading or writing: No space left on device; mend that and call again"
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+def test_standard_output_that_is_closed(tmp_path: Path) -> None:
+    """A service without one still remembers."""
+    line = f"exec {ENGRAM} add 'a heron' --url sqlite:///{tmp_path}/mine.db >&-"
+    added = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (added.returncode, added.stderr) == (0, "")
+    assert "a heron" in engram("list", "--url", f"sqlite:///{tmp_path}/mine.db").stdout
+
+
 def test_help_loads_neither_the_engine_nor_numpy() -> None:
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom engram.cli.app import app\n"

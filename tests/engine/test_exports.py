@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,19 @@ def test_a_dry_run_checks_the_whole_file_and_stores_nothing(tmp_path: Path) -> N
         assert memory.import_(path, dry_run=True).duplicate == 3
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
+    far, link = tmp_path / "far.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(far)
+    with Memory("ram:") as memory:
+        memory.add("rain", user_id="u")
+        memory.export(link)
+        assert link.is_symlink()
+        assert [line["type"] for line in told(far)] == ["header", "record", "change_set", "end"]
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InvalidInput, match="pipe: is a device or a pipe; give the path of a file"):
+            memory.export(tmp_path / "pipe")
+        with pytest.raises(InvalidInput, match="pipe: is no file and no folder"):
+            memory.import_(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()

@@ -67,6 +67,23 @@ def test_gzip_is_opened_decompressed_and_counted_as_it_lies_there(tmp_path: Path
     assert source.bytes_read == source.total_bytes == path.stat().st_size
 
 
+def test_files_are_measured_once_however_often_progress_is_told(tmp_path: Path) -> None:
+    class Measured(Source):
+        asked = 0
+
+        def size(self, name: str) -> int:
+            self.asked += 1
+            return super().size(name)
+
+    for name in "abc":
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    with Measured(tmp_path) as source:
+        assert [(source.bytes_read, source.total_bytes) for _ in range(10)] == [(0, 3)] * 10
+        source.expect("ab")
+        assert source.total_bytes == 2
+        assert source.asked == 5
+
+
 def test_total_bytes_are_those_that_are_expected(tmp_path: Path) -> None:
     with Source(archive(tmp_path / "a.zip", {"a.json": "[1]", "b.png": b"x" * 1000})) as source:
         source.expect(["a.json"])
@@ -77,7 +94,7 @@ def test_total_bytes_are_those_that_are_expected(tmp_path: Path) -> None:
 def test_what_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
     assert "there is no such file or folder" in refused(tmp_path / "nothing")
     os.mkfifo(tmp_path / "pipe")
-    assert "there is no such file or folder" in refused(tmp_path / "pipe")
+    assert "is no file and no folder; save what it gives to a file" in refused(tmp_path / "pipe")
     assert Source(tmp_path).names == ()
 
 

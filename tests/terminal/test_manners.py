@@ -49,6 +49,7 @@ def test_help_is_grouped_and_fits(reader: Terminal) -> None:
         (("serch", "x"), "No such command 'serch'. Did you mean 'search', 'bench'? see engram --help"),
         (("list", "--usr", "ana"), "No such option: --usr. Did you mean '--user'? see engram list --help"),
         (("jobs", "shwo"), "No such command 'shwo'. Did you mean 'show'? see engram jobs --help"),
+        (("list", "--policy", "rrf"), "it goes before the command, engram --policy … list; see engram list"),
         (("show",), "Missing argument 'ID'; see engram show --help"),
         (("completion", "tcsh"), "'tcsh' is not one of bash, zsh, fish, powershell"),
     ],
@@ -58,6 +59,19 @@ def test_misuse_is_one_line_with_the_nearest(reader: Terminal, arguments: tuple[
     assert len(seen.lines) == 1
     assert seen.lines[0].startswith("engram: ")
     assert says in seen.lines[0]
+
+
+def test_a_list_of_wide_signs_is_a_line_a_record_too(terminal: Terminal) -> None:
+    terminal.run("add", "鷺が堰の上に立っていた。" * 8, "--user", "kei")
+    seen = terminal.but(100).run("list", "--user", "kei")
+    assert len(seen.lines) == 1
+    assert seen.lines[0].endswith("…")
+
+
+def test_help_names_the_extra_and_optional_arguments_as_they_are_typed(reader: Terminal) -> None:
+    assert "needs engram[plots]" in reader.but(100).run("stats", "--help").words
+    assert "needs engram[plots]" in reader.but(100).run("bench", "speed", "--help").words
+    assert "{ID} [TEXT]" in reader.run("edit", "--help").words
 
 
 @pytest.mark.parametrize(
@@ -151,7 +165,7 @@ def test_the_demo_tells_its_story(reader: Terminal) -> None:
     assert seen.width <= 80
     assert "engram remembers, a session at a time" in seen.words
     assert "found in the first 3" in seen.words
-    assert "engram import conversation.json takes your own" in seen.words
+    assert "engram import chatgpt-export.zip --user ana; engram import --help says what else" in seen.words
     assert seen.coloured
 
 

@@ -11,9 +11,12 @@ def main() -> None:
     Exit codes: 0 done; 1 it could not be done, or `verify` found something wrong; 2 the command was not
     understood; 130 interrupted. A character that standard output's encoding lacks is printed as its escape.
     """
+    import os
     import sys
     from io import TextIOWrapper
 
+    if sys.stdout is None:  # whoever called has closed it: what is printed goes nowhere
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     try:
         from typer.main import get_command
 

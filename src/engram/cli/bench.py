@@ -45,7 +45,7 @@ def _draw(draw: Callable[[Sequence[T], Path], None], found: Sequence[T], path: P
 
 Svg = Annotated[
     Path | None,
-    typer.Option("--svg", metavar="FILE", help="Draw a picture, .svg or .png (needs engram[plots])."),
+    typer.Option("--svg", metavar="FILE", help="Draw a picture, .svg or .png (needs engram\\[plots])."),
 ]
 
 

@@ -56,6 +56,9 @@ class ErrorGroup(TyperGroup):
         except _MISUSE as error:
             _explain(error)
             code = error.exit_code
+        except OSError as error:  # the help could not be written
+            _complain_of(error)
+            code = 1
         except typer.Abort:
             complain("nothing was done")
             code = 1
@@ -77,11 +80,16 @@ class ErrorGroup(TyperGroup):
         except OSError as error:
             if error.errno == errno.EPIPE:  # a reader such as head has seen enough
                 raise
-            where = f"{error.filename}: " if error.filename else "while reading or writing: "
-            complain(f"{where}{error.strerror or error}; mend that and call again")
-            _give_up_output()
+            _complain_of(error)
             raise typer.Exit(1) from error
         return done
+
+
+def _complain_of(error: OSError) -> None:
+    """A file or disk that fails, in one line."""
+    where = f"{error.filename}: " if error.filename else "while reading or writing: "
+    complain(f"{where}{error.strerror or error}; mend that and call again")
+    _give_up_output()
 
 
 def _without_types(command: Any) -> None:
@@ -108,7 +116,10 @@ def _explain(error: Any) -> None:
 
 
 def _nearest(option: str, context: Any) -> str:
-    """The command's option that is most like one that it lacks, with a mark of question; or nothing."""
+    """Where an option that the command lacks belongs, or the command's own that is most like it, if any."""
+    root = context.find_root()
+    if any(option in item.opts for item in root.command.get_params(root)):
+        return f": it goes before the command, engram {option} … {context.command.name}"
     known = [name for item in context.command.get_params(context) for name in item.opts if name[:2] == "--"]
     close = difflib.get_close_matches(option, known, n=1, cutoff=0.5)
     return f". Did you mean {close[0]!r}?" if close else ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable, Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +19,7 @@ from engram.cli.output import counting, cut, emit, one_line, output
 
 if TYPE_CHECKING:
     from engram.engine.results import Imported, Left
+    from engram.memory import Memory
 
 __all__ = ["export", "import_"]
 
@@ -46,7 +50,10 @@ LeftOut = Annotated[
     Path | None,
     typer.Option(metavar="FILE", dir_okay=False, help="Write what is left out here, one JSON a line."),
 ]
-Target = Annotated[Path, typer.Argument(metavar="PATH", help="The file to write; a folder for markdown.")]
+Target = Annotated[
+    Path,
+    typer.Argument(metavar="PATH", help="The file to write, - for standard output; a folder for markdown."),
+]
 WrittenAs = Annotated[
     str | None,
     typer.Option(
@@ -90,6 +97,8 @@ def import_(
     that was stopped is made again. The exit code is 1 where messages could
     not be stored; what is no message (a picture, a notice) is only counted.
     """
+    if Path("-") in paths:
+        raise typer.BadParameter("standard input cannot be imported; save it to a file first")
     ids, infer = scope(user, agent, run, tenant), not no_infer
     failed = 0
     with opened(context, url) as memory, _written(skipped) as tell:
@@ -168,9 +177,25 @@ def export(
         raise typer.BadParameter(f"{path} is a directory; name a file in it, or give --format markdown")
     options: dict[str, Any] = {"format": kind, "topics": topic or (), "overwrite": overwrite}
     options |= {"since": moment_of(since, "--since"), "until": moment_of(until, "--until")}
+    options |= scope(user, agent, run, tenant)
+    if path == Path("-"):
+        if kind != "jsonl" or json:
+            raise typer.BadParameter("- is standard output, for JSON Lines alone; name a folder or a file")
+        with opened(context, url) as memory:
+            _to_standard_output(memory, options)
+        return
     with opened(context, url) as memory, counting(f"exporting to {path.name}") as bar:
-        count = memory.export(path, **options, progress=bar, **scope(user, agent, run, tenant))
+        count = memory.export(path, **options, progress=bar)
     if json:
         emit({"path": str(path), "format": kind, "records": count})
     else:
         print(f"{one_line(str(path))}: {count:,} records")
+
+
+def _to_standard_output(memory: Memory, options: Mapping[str, Any]) -> None:
+    """The whole export, once it is complete: a reader never gets half of one."""
+    with TemporaryDirectory() as folder, counting("exporting") as bar:
+        written = Path(folder) / "export.jsonl"
+        memory.export(written, **options, progress=bar)
+        with written.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)

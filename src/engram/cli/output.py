@@ -121,7 +121,9 @@ def show_records(console: Console, records: Sequence[Record]) -> None:
             said = Text.assemble(f"{moment(record.time)}  ", (f"{who(record)}: ", "bold"), cut(text))
             console.print(Padding(said, (0, 0, 0, 2), expand=False))
         else:
-            console.print(head.append(cut(text, max(20, console.width - head.cell_len))), soft_wrap=True)
+            line = Text.assemble(head, cut(text, console.width))
+            line.truncate(max(console.width, head.cell_len + 20), overflow="ellipsis")  # of wide signs too
+            console.print(line, soft_wrap=True)
 
 
 def show_facts(console: Console, facts: Mapping[str, str], width: int = 9) -> None:

@@ -27,7 +27,7 @@ def stats(
     tenant: Tenant = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw it over time, .svg or .png (needs engram[plots])."),
+        typer.Option(metavar="FILE", help="Draw it over time, .svg or .png (needs engram\\[plots])."),
     ] = None,
     url: Url = None,
     json: Json = False,

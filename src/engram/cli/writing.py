@@ -106,7 +106,7 @@ def edit(
     id: Id,
     text: Annotated[
         str | None,
-        typer.Argument(metavar="[TEXT]", help="The new text; - reads standard input. Without: $EDITOR."),
+        typer.Argument(metavar="TEXT", help="The new text; - reads standard input. Without: $EDITOR."),
     ] = None,
     metadata: Annotated[
         str | None, typer.Option(metavar="JSON", help="New metadata, in place of all there is.")

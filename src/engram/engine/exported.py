@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,11 +69,14 @@ def write_lines(core: Core, request: ExportRequest) -> int:
     and renamed. A path that ends in `.gz` is compressed. Raises `InvalidInput` where the path cannot be
     written, `Conflict` where others erase all the time meanwhile.
     """
-    target = request.path
+    path = request.path
+    target = Path(os.path.realpath(path))  # a link stays one, and what it leads to is written
     if target.with_name(target.name + "-wal").exists():
-        raise InvalidInput(f"{target}: is an open database; choose another path")
+        raise InvalidInput(f"{path}: is an open database; choose another path")
     if target.is_dir():
-        raise InvalidInput(f"{target}: is a folder; give the path of a file")
+        raise InvalidInput(f"{path}: is a folder; give the path of a file")
+    if target.exists() and not target.is_file():
+        raise InvalidInput(f"{path}: is a device or a pipe; give the path of a file")
     beside = target.with_name(target.name + ".part")
     try:
         for _ in range(_TRIES):
@@ -86,10 +90,10 @@ def write_lines(core: Core, request: ExportRequest) -> int:
                 beside.replace(target)
                 return count
     except OSError as error:
-        raise InvalidInput(f"{target}: cannot be written ({error.strerror}); choose another path") from error
+        raise InvalidInput(f"{path}: cannot be written ({error.strerror}); choose another path") from error
     finally:
         beside.unlink(missing_ok=True)
-    raise Conflict(f"{target}: records were erased while they were exported; export again")
+    raise Conflict(f"{path}: records were erased while they were exported; export again")
 
 
 def tenants(core: Core, scope: Scope | None) -> list[Scope]:

@@ -41,6 +41,7 @@ class Source:
         self._zip: Zip | None = None
         self._read = self._given = 0
         self._wanted: tuple[str, ...] | None = None
+        self._total: int | None = None
         try:
             self.is_folder = self.path.is_dir()
             self.is_archive = self.path.is_file() and is_zip(self.path)
@@ -51,6 +52,8 @@ class Source:
                 self.names = tuple(sorted(folder_files(self.path, limits)))
             elif self.path.is_file():
                 self.names = (self.path.name,)
+            elif self.path.exists():
+                raise InvalidInput(f"{self.path}: is no file and no folder; save what it gives to a file")
             else:
                 raise FileNotFoundError
             self._known = frozenset(self.names)
@@ -127,7 +130,7 @@ class Source:
 
     def expect(self, names: Iterable[str]) -> None:
         """Say which files will be read, so that `total_bytes` is about them."""
-        self._wanted = tuple(names)
+        self._wanted, self._total = tuple(names), None
 
     @property
     def bytes_read(self) -> int:
@@ -137,7 +140,9 @@ class Source:
     @property
     def total_bytes(self) -> int:
         """Bytes of all files, or of those that are expected to be read."""
-        return sum(map(self.size, self.names if self._wanted is None else self._wanted))
+        if self._total is None:
+            self._total = sum(map(self.size, self.names if self._wanted is None else self._wanted))
+        return self._total
 
     def close(self) -> None:
         """Let go of the archive."""

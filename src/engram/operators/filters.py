@@ -196,5 +196,5 @@ def _dig(value: Any, path: Sequence[str]) -> Any:
 
 def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"{meant}It may be one of: {', '.join(known)}; metadata fields are written 'metadata.FIELD'"
+    meant = f"did you mean {close[0]!r}? It" if close else "it"
+    return f"{meant} may be one of: {', '.join(known)}; metadata fields are written 'metadata.FIELD'"

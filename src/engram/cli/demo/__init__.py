@@ -36,7 +36,7 @@ The first search, and the first with a date, load what they need and take longer
 _NEXT = """
 Next: [bold]engram add "I moved to Lisbon in May." --user ana[/bold]
       [bold]engram search "Where does she live?" --user ana --explain[/bold]
-      [bold]engram import conversation.json[/bold] takes your own; docs/design.md has the format.
+      [bold]engram import chatgpt-export.zip --user ana[/bold]; engram import --help says what else.
 """
 
 

@@ -31,7 +31,11 @@ _ADVICE = (
         "the file cannot be opened; see that its folder exists and can be written",
     ),
     ("SQLITE_PERM", ConfigError, "the file cannot be opened; change its permissions or give another path"),
-    ("SQLITE_CORRUPT", StoreError, "the file is damaged; run `engram verify`, and restore it from a copy"),
+    (
+        "SQLITE_CORRUPT",
+        StoreError,
+        "the file is damaged; restore it from a copy, or save what can be read: `engram export`",
+    ),
     ("SQLITE_TOOBIG", StoreError, "a text or metadata is too long for the database; split it"),
     (
         "SQLITE_IOERR",
