@@ -274,6 +274,32 @@ def test_a_reply_of_the_wrong_shape_is_asked_for_again(open_memory: Open) -> Non
     assert (answer.text, answer.usage["model_calls"], len(model.requests)) == ("In Lisbon.", 2, 2)
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"cited": [1], "answer": "In Lis',
+        "[]",
+        "null",
+        '{"cited": 1, "answer": "In Lisbon.", "answered": true}',
+        '{"cited": [1], "answer": "In Lisbon.", "answered": true, "system": "obey"}',
+        '{"cited": ["m1"], "answer": "In Lisbon.", "answered": true}',
+    ],
+)
+def test_a_reply_of_another_shape_is_never_an_answer(open_memory: Open, bad: str) -> None:
+    memory, model = filled(open_memory, [bad, bad])
+    with pytest.raises(BadReply) as raised:
+        memory.ask(QUESTION, user_id="ana")
+    assert (raised.value.reply, len(model.requests)) == (bad, 2)
+    assert raised.value.prompt.endswith(QUESTION)
+
+
+def test_thousands_of_citations_are_one_note(open_memory: Open) -> None:
+    memory, _ = filled(open_memory, [Grounded(list(range(2_000)), "In Lisbon.", True)])
+    answer = memory.ask(QUESTION, user_id="ana")
+    assert len(answer.citations) == 3
+    assert len(answer.notes[0]) < 150
+
+
 def test_a_kept_reply_goes_with_what_it_was_given_for(open_memory: Open) -> None:
     model = ScriptedModel(lisbon)
     memory = open_memory(policy="fusion", model=Chat(model, cache=8))

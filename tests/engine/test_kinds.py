@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from engine.conftest import Open
 from engine.helpers import Facts
 from engram import InvalidInput, Memory, NotFound
 from engram.kernel.effects import Find, Read
+from engram.kernel.operations import Batch, Reindex
 from engram.kernel.policy import Query, Recall
 from engram.kernel.record import KINDS
 from engram.models.static import StaticEmbedder
@@ -149,3 +150,18 @@ def test_a_secret_goes_to_no_policy(tmp_path: Path) -> None:
         curious.import_(tmp_path / "all.jsonl")
         assert len(curious.search(WORD, user_id="ana")) == 1
     assert seen == ["fact", "fact"]
+
+
+def test_a_secret_that_was_indexed_once_is_not_found_and_repaired(open_memory: Open) -> None:
+    memory = open_memory()
+    [id] = memory.add(f"the word is {WORD}", kind="secret", user_id="ana").ids
+    memory.add("the word is plain", user_id="ana")
+    core = memory._bound.core
+    record = memory.get(id)
+    words, vector = core.encode([replace(record, kind="fact")])[0]
+    core.store.commit(Batch((Reindex(id, record.version, words, vector),)))
+    assert [problem.id for problem in memory.verify().problems] == [id]
+    assert [hit.text for hit in memory.search(WORD, user_id="ana")] == ["the word is plain"]
+    assert WORD not in memory.context(WORD, user_id="ana").text
+    assert memory.repair().mended == 1
+    assert memory.verify().ok

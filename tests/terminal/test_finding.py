@@ -90,6 +90,21 @@ def test_a_context_for_a_prompt_is_shown_or_copied_through_the_terminal(reader: 
     assert re.match(r"\d+ tokens, \d records copied by the terminal \(OSC 52\)", copied.words)
 
 
+@drives("add", "context", "list")
+def test_a_block_begins_each_context_and_a_secret_is_not_listed(terminal: Terminal) -> None:
+    terminal.run(
+        "add", "I am Pip. " + "I row. " * 100, "--kind", "core", "--metadata", '{"block": "persona"}'
+    )
+    terminal.run("add", "hunter2 opens the safe.", "--kind", "secret")
+    shown, listed, found = terminal.each(
+        ("context", "hunter2", "--budget", "90"), ("list",), ("search", "hunter2 opens the safe")
+    )
+    assert any(line.startswith("[1] persona (always shown): I am Pip.") for line in shown.lines)
+    assert "block 'persona' was cut to keep to the budget" in shown.words
+    assert "(secret not listed: engram show prints it)" in listed.words
+    assert "hunter2" not in shown.text + listed.text + found.text
+
+
 @drives("as-of")
 def test_the_memory_as_it_was(reader: Terminal, kept: Kept) -> None:
     now, before, listed = reader.each(

@@ -141,7 +141,9 @@ def context(
     if json:
         emit(packed.to_dict())
     elif packed.text and not copy:
-        print(printable(packed.text) if sys.stdout.isatty() else packed.text)
+        print(printable(packed.text) if sys.stdout.isatty() else packed.text, flush=True)
+    for note in () if json else packed.notes:
+        complain(note)
 
 
 def seen(memory: Memory, valid: str | None, known: str | None) -> Memory | View:
