@@ -101,7 +101,7 @@ def test_a_block_begins_each_context_and_a_secret_is_not_listed(terminal: Termin
     )
     assert any(line.startswith("[1] persona (always shown): I am Pip.") for line in shown.lines)
     assert "block 'persona' was cut to keep to the budget" in shown.words
-    assert "(secret not listed: engram show prints it)" in listed.words
+    assert "(secret not shown)" in listed.words
     assert "hunter2" not in shown.text + listed.text + found.text
 
 

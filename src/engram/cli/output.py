@@ -52,7 +52,7 @@ CUT = 180
 LATE = 0.5
 NARROW = 72
 INDENT = (0, 0, 0, 7)
-_UNSEEN = {"secret": "not listed: engram show prints it"}
+_UNSEEN = {"secret": "not shown"}
 
 
 def output() -> Console:
