@@ -320,7 +320,8 @@ def test_index_entries_that_do_not_agree(call: Call, filled: Path) -> None:
 def test_what_is_mended_brings_to_light_what_lay_behind_it(call: Call, filled: Path) -> None:
     """An old format keeps the rest from being looked at."""
     damage(filled, "UPDATE records SET text = 'a stork'")
-    damage(filled, "DROP TABLE staged; ALTER TABLE jobs DROP COLUMN priority; PRAGMA user_version = 1")
+    damage(filled, "DROP TABLE staged; DROP INDEX scopes_run; ALTER TABLE jobs DROP COLUMN priority")
+    damage(filled, "PRAGMA user_version = 1")
     filled.chmod(0o640)
     said = call("doctor", "--fix", "--yes").stderr
     assert [line.split(":")[0] for line in said.splitlines() if not line.startswith(" ")] == [

@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from engram.formats.base import Format
 from engram.formats.cutting import LONGEST_SECTION, Section, _Heading, _Markdown, sections
+from engram.formats.markdown import Markdown
+from engram.formats.source import Source
+from engram.formats.whatsapp import WhatsApp
 from formats.exports import archive, messages, read, skipped, write
 from formats.samples import NOTES
 
@@ -200,3 +204,24 @@ def test_no_word_is_lost(lines: list[str], rst: bool) -> None:
 def test_front_matter_without_a_document_is_told(tmp_path: Path) -> None:
     assert len(read(write(tmp_path / "n.md", "---\ntitle: A\n---\n"))) == 1
     assert skipped(tmp_path / "n.md") == [("n.md", "no text")]
+
+
+class Counted(str):
+    """A name that counts how often it is looked up."""
+
+    __slots__ = ()
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        Counted.looked_up += 1
+        return super().__hash__()
+
+
+@pytest.mark.parametrize("format", [Markdown(), WhatsApp()])
+def test_the_work_grows_with_the_files_not_with_their_square(tmp_path: Path, format: Format) -> None:
+    files = {f"{number}.txt": "no chat" for number in range(300)}
+    with Source(archive(tmp_path / "many.zip", files)) as source:
+        source.names = tuple(map(Counted, source.names))
+        Counted.looked_up = 0
+        assert sum(1 for _ in format.read(source)) == 300
+    assert Counted.looked_up < 300 * 30

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engram.engine.results import Left
 from engram.formats import Source, load_format
 from formats.exports import archive, messages, skipped, write
 from formats.samples import ANDROID, IOS
@@ -108,6 +109,7 @@ def test_days_or_months_first_is_found_in_the_whole_file(tmp_path: Path) -> None
 def test_what_cannot_be_decided_is_told(tmp_path: Path) -> None:
     assert days(tmp_path, "01/02/2026", "03/04/2026") == ["2026-02-01", "2026-04-03"]
     assert "cannot be told apart" in skipped(tmp_path / "_chat.txt")[0][1]
+    assert "read as day first" in Left("_chat.txt", skipped(tmp_path / "_chat.txt")[0][1]).kind
     american = write(tmp_path / "us" / "_chat.txt", "1/2/26, 9:58 PM - Ana: hot\n")
     assert said(american)[0][3] == "2026-01-02T21:58:00"
     assert "month first" in skipped(american)[0][1]

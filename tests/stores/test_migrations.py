@@ -155,7 +155,7 @@ STEP = """if True:
 
 @pytest.mark.parametrize("number", range(2, LATEST + 1))
 def test_a_kill_in_the_middle_of_a_built_in_step(tmp_path: Path, number: int) -> None:
-    """After its first statement: the file is of the old format, whole, and the next opening takes the step."""
+    """After its first statement: the file is whole, of the old format; the next opening takes the step."""
     path = tmp_path / "old.db"
     with closing(SqliteStore(path, migrations=built_in()[: number - 1])) as old:
         put_one(old, a_record("tea"))
@@ -191,3 +191,11 @@ def test_many_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
     assert [worker.exitcode for worker in workers] == [0] * 6
     with closing(SqliteStore(tmp_path / "new.db", migrations=[*built_in(), NEXT])) as store:
         assert len(store.select(Select())) == 6
+
+
+@pytest.mark.parametrize("whose", ["user_id", "agent_id"])
+def test_a_run_is_found_without_a_look_at_the_others_of_its_owner(path: Path, whose: str) -> None:
+    sql = f"EXPLAIN QUERY PLAN SELECT id FROM scopes WHERE tenant = 'a' AND {whose} = 'b' AND run_id = 'c'"  # noqa: S608
+    with closing(sqlite3.connect(path)) as link:
+        plan = " ".join(row[3] for row in link.execute(sql))
+    assert "run_id=?" in plan

@@ -92,9 +92,11 @@ def _all(core: Core, request: ExportRequest, folder: Path) -> Iterator[_Page]:
     """Every session, document and kind."""
     scopes = [item for pattern in tenants(core, request.scope) for item in core.store.scopes(pattern)]
     total, done = sum(count for _, count in scopes), 0
+    derived = _derived(core, request)
     for scope, count in scopes:
         yield from _sessions(core, request, folder, scope)
-        yield from _kinds(core, request, folder, scope)
+        for kind in (kind for kind in KINDS[1:] if (scope, kind) in derived):
+            yield from _kind(core, request, folder, scope, kind)
         done += count
         if request.progress is not None:
             request.progress(done, total)
@@ -131,28 +133,37 @@ def _turns(core: Core, request: ExportRequest, scope: Scope) -> Iterator[Record]
         after = micros(page[-1].time), page[-1].arrival
 
 
-def _kinds(core: Core, request: ExportRequest, folder: Path, scope: Scope) -> Iterator[_Page]:
-    """What is no episode, of exactly this scope: a page a kind, a page a run for documents."""
-    for kind in KINDS[1:]:
-        found = (
-            record
-            for page in pages(core, scope, kinds=(kind,))
-            for record in page
-            if record.scope == scope and _shown(core, request, record)
-        )
-        first = next(found, None)
-        if first is None:
-            continue
-        document = scope.run_id if kind == "resource" else None
-        title = document or kind.capitalize()
-        name = file_name(document or kind, *_fields(scope), kind)
-        path = f"documents/{name}" if document else f"kinds/{name}"
-        count = 0
-        with _opened(folder, path, title, scope) as file:
-            for record in chain([first], found):
-                print(*entry(record, _held(record)), sep="\n", file=file)
-                count += 1
-        yield _Page(scope, title, path, None, count)
+def _derived(core: Core, request: ExportRequest) -> set[tuple[Scope, str]]:
+    """Which scopes hold what is no episode, and of which kinds."""
+    return {
+        (record.scope, record.kind)
+        for pattern in tenants(core, request.scope)
+        for page in pages(core, pattern, kinds=KINDS[1:])
+        for record in page
+    }
+
+
+def _kind(core: Core, request: ExportRequest, folder: Path, scope: Scope, kind: str) -> Iterator[_Page]:
+    """What is of a kind, of exactly this scope: one page; for documents, one a run."""
+    found = (
+        record
+        for page in pages(core, scope, kinds=(kind,))
+        for record in page
+        if record.scope == scope and _shown(core, request, record)
+    )
+    first = next(found, None)
+    if first is None:
+        return
+    document = scope.run_id if kind == "resource" else None
+    title = document or kind.capitalize()
+    name = file_name(document or kind, *_fields(scope), kind)
+    path = f"documents/{name}" if document else f"kinds/{name}"
+    count = 0
+    with _opened(folder, path, title, scope) as file:
+        for record in chain([first], found):
+            print(*entry(record, _held(record)), sep="\n", file=file)
+            count += 1
+    yield _Page(scope, title, path, None, count)
 
 
 def _topics(core: Core, request: ExportRequest, folder: Path) -> Iterator[_Page]:

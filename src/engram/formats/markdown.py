@@ -65,9 +65,10 @@ class Markdown:
         source.expect(documents)
         for name in documents:
             yield from _file(source, name)
+        read = set(documents)
         for reason, names in (
             ("hidden files are not read", [name for name in source.names if not single and _hidden(name)]),
-            ("not a Markdown or text file", [name for name in visible if name not in set(documents)]),
+            ("not a Markdown or text file", [name for name in visible if name not in read]),
         ):
             if names:
                 yield Skipped(source.place(names[0]), reason, {"files": len(names), "first": names[:10]})

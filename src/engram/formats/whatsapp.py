@@ -97,7 +97,8 @@ class WhatsApp:
         source.expect([*texts, *texts])
         for name in texts:
             yield from _Chat(source, name).messages()
-        others = [name for name in source.names if name not in texts]
+        read = set(texts)
+        others = [name for name in source.names if name not in read]
         if others:
             yield Skipped(
                 str(source.path),
@@ -216,7 +217,7 @@ class _Chat:
             return
         kind, open_question = order.decide()
         if open_question:
-            reason = f"note: days and months cannot be told apart here; read as {kind}"
+            reason = f"note: read as {kind}: days and months cannot be told apart here"
             yield Skipped(self.source.place(self.name), reason, {"order": kind})
         yield from self._read(kind, run_name(_chat_name(self.source, self.name)))
 
