@@ -69,6 +69,7 @@ CALLS = [
     "jobs show JOB",
     "jobs retry AGAIN",
     "jobs drop GONE --yes",
+    "worker --once --tend 1d",
     "jobs wait --timeout 0",
     "verify",
     "repair",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from dataclasses import replace
@@ -12,14 +13,17 @@ from typing import Any
 
 import pytest
 
+from engine.asking import Finder
 from engine.conftest import Open
 from engine.helpers import Digest, Facts, ScriptedModel
-from engram import AsyncMemory, Memory
+from engram import AsyncMemory, Chat, Memory
 from engram.engine.lease import Run
 from engram.engine.results import Receipt
+from engram.kernel.chat import ChatReply, ChatRequest
 from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect
 from engram.kernel.protocols import Batch, PutJob, Store
+from engram.testing.doubles import ScriptedModel as Double
 
 
 def test_threads_on_one_memory_each_get_a_true_receipt(open_memory: Open) -> None:
@@ -135,6 +139,32 @@ def test_a_cancelled_run_holds_no_lane_and_keeps_its_paid_reply(url: str) -> Non
     asyncio.run(main())
 
 
+def test_waiting_at_once_after_a_cancel_pays_nothing_twice(url: str) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(prompt: str) -> str:
+        asked.set()
+        answer.wait(60)
+        return "S"
+
+    model = ScriptedModel(slow)
+
+    async def main() -> None:
+        async with AsyncMemory(url, policy=Digest(), model=model) as memory:
+            adding = asyncio.create_task(memory.add("remember this", user_id="u"))
+            await asyncio.to_thread(asked.wait, 60)
+            adding.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await adding
+            waiting = asyncio.create_task(memory.wait())
+            await asyncio.sleep(0.2)
+            answer.set()
+            assert await waiting
+
+    asyncio.run(main())
+    assert [prompt.split()[0] for prompt in model.prompts] == ["Summarise:", "Title"]
+
+
 def test_a_lease_taken_after_the_cancel_is_given_back(open_memory: Open) -> None:
     memory = open_memory(policy=Facts())
     memory.add("the sky is blue", user_id="u", wait=False)
@@ -167,3 +197,37 @@ def test_a_receipt_names_what_another_run_derived(open_memory: Open, url: str) -
     ]
     assert one.get(receipt.ids[1]).kind == "fact"
     assert receipt.job is None
+
+
+class Slowest:
+    """A model whose replies come in the opposite order of the questions; all three are asked at once."""
+
+    name = "slowest"
+
+    def __init__(self) -> None:
+        self.together = threading.Barrier(3)
+        self.turn = [threading.Event() for _ in range(4)]
+        self.turn[3].set()
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        number = int(request.messages[-1].text[-1])
+        self.together.wait(10)
+        self.turn[number + 1].wait(10)
+        self.turn[number].set()
+        return ChatReply(json.dumps({"facts": [f"fact {number}"]}))
+
+
+def test_one_add_asks_several_questions_at_once_and_keeps_their_order(open_memory: Open) -> None:
+    memory = open_memory(policy=Finder(), model=Chat(Slowest(), retries=0))
+    receipt = memory.add([f"text {number}" for number in range(3)], user_id="u")
+    made = [memory.get(id).text for id in receipt.ids[3:]]
+    assert made == ["fact 0", "fact 1", "fact 2"]
+    assert receipt.usage["model_calls"] == 3
+
+
+def test_a_bare_model_is_asked_in_order(open_memory: Open) -> None:
+    model = Double([json.dumps({"facts": [f"fact {number}"]}) for number in range(8)])
+    memory = open_memory(policy=Finder(), model=model)
+    receipt = memory.add([f"text {number}" for number in range(8)], user_id="u")
+    assert model.asked == [f"Facts in: text {number}" for number in range(8)]
+    assert [memory.get(id).text for id in receipt.ids[8:]] == [f"fact {number}" for number in range(8)]

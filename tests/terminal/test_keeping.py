@@ -66,7 +66,7 @@ def test_a_parked_job_says_what_was_asked_and_replied(terminal: Terminal) -> Non
 @drives("jobs retry", "jobs drop", "jobs list", "tend")
 def test_a_job_is_tried_again_or_dropped(terminal: Terminal) -> None:
     id = parked(terminal.environment["ENGRAM_URL"])
-    assert f"{id} is pending; engram tend does it now" in terminal.run("jobs", "retry", id).words
+    assert f"{id} is pending; engram worker --once does it now" in terminal.run("jobs", "retry", id).words
     listed, tended = terminal.run("jobs", "list", "--user", "ana"), terminal.run("tend", "--user", "ana")
     assert listed.joined == f"{id}  pending  write  2026-03-01 10:00  tenant default, user_id ana"
     assert "1 jobs are pending, 0 parked" in tended.words

@@ -14,6 +14,7 @@ from engram.cli.demo import demo
 from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
 from engram.cli.options import Opening, PolicyName, Url
+from engram.cli.worker import worker
 
 __all__ = ["app"]
 
@@ -84,6 +85,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_UPKEEP, upkeep.stats, "stats", "--json"),
     (_UPKEEP, about.scopes, "scopes", "--tenant default"),
     (_UPKEEP, tend, "tend", "--user ana"),
+    (_UPKEEP, worker, "worker", "--tend 12h"),
     (_UPKEEP, upkeep.verify, "verify", ""),
     (_UPKEEP, upkeep.repair, "repair", ""),
     (_UPKEEP, upkeep.reembed, "reembed", "--embedder sentence-transformers:all-MiniLM-L6-v2"),

@@ -125,6 +125,7 @@ def show(
         "policy": job.policy or "",
         "scope": _whose(job.scope),
         "created": moment(job.created),
+        "priority": str(job.priority),
         "attempts": str(job.attempts),
         "next try": moment(job.not_before),
         "records": " ".join(job.records),
@@ -143,8 +144,8 @@ def retry(
 ) -> None:
     """Make a parked job pending again.
 
-    The next add in its scope does it, or engram tend. Replies that could not be
-    used are asked for anew.
+    engram worker does it, or engram tend. Replies that could not be used are
+    asked for anew.
     """
     from engram.engine import queue
 
@@ -153,7 +154,7 @@ def retry(
         if json:
             emit(queue.to_dict(core, job))
         else:
-            print(f"{job.id} is pending; engram tend does it now")
+            print(f"{job.id} is pending; engram worker --once does it now")
 
 
 @jobs.command(epilog="Example: [bold]engram jobs drop 06GZV2VW5G00000002AFDVGQ3G[/bold]")

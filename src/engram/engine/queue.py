@@ -105,6 +105,7 @@ def to_dict(core: Core, job: Job) -> dict[str, Any]:
         "scope": job.scope.to_dict(),
         "created": job.created.isoformat(),
         "policy": job.policy,
+        "priority": job.priority,
         "records": list(job.records),
         "attempts": job.attempts,
         "not_before": None if job.not_before is None else job.not_before.isoformat(),
