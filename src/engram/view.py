@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Unpack
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar, Unpack
 
 from engram.bound import Bound, ScopeIds
 from engram.engine import answer, read
@@ -15,6 +15,8 @@ from engram.operators.answering import Answer
 from engram.operators.packing import Context
 
 __all__ = ["View"]
+
+T = TypeVar("T")
 
 
 class View:
@@ -44,10 +46,7 @@ class View:
         request = read.SearchRequest(
             query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
         )
-        return run(
-            read.search(self._bound.core, self._lens, request),
-            self._bound.core.performed,
-        )
+        return self._run(read.search(self._bound.core, self._lens, request))
 
     def context(
         self,
@@ -65,9 +64,7 @@ class View:
         """As `Memory.context`; `at` defaults to the view's moment."""
         anchor = self._lens.moment if at is None else at
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
-        return run(
-            read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.performed
-        )
+        return self._run(read.context(self._bound.core, self._lens, request, budget, count))
 
     def ask(
         self,
@@ -86,8 +83,7 @@ class View:
         anchor = self._lens.moment if at is None else at
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, anchor)
         request = answer.AskRequest(searched, budget, count, min_score)
-        program = answer.ask(self._bound.core, self._lens, request)
-        return run(program, self._bound.core.performed)
+        return self._run(answer.ask(self._bound.core, self._lens, request))
 
     def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """The version of a record that was believed then. Raises `NotFound`."""
@@ -109,3 +105,7 @@ class View:
     def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
         """The versions known by then, oldest first. Raises `NotFound`."""
         return self._bound.core.call(read.history, id, self._bound.scope(ids), self._lens.known)
+
+    def _run(self, program: Coroutine[Any, Any, T]) -> T:
+        core = self._bound.core
+        return run(program, core.performed, concurrency=core.concurrency)
