@@ -16,7 +16,8 @@ __all__ = ["COMMANDS_MARK", "commands", "examples", "on_page_markdown", "referen
 
 COMMANDS_MARK = "<!-- commands -->"
 _BOLD = re.compile(r"\[bold\](engram\b.*?)\[/bold\]", re.DOTALL)
-_STYLE = re.compile(r"\[/?[a-z ]+\]")
+_STYLE = re.compile(r"(?<!\\)\[/?[a-z ]+\]")
+_INSTALLERS = ("install_completion", "show_completion")  # hidden, as `engram completion` is the way to them
 _OUTWARD = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?!docs/)([^)#]+)(?:#[^)]*)?\)")
 _TYPES = [
     (re.compile(r" <list\[[^\]]*\]>$"), "..."),
@@ -100,7 +101,7 @@ def _body(name: str, command: Any) -> Iterator[str]:
     yield f"```text\n{name} {' '.join(command.collect_usage_pieces(context))}\n```"
     yield _prose(command.help or "")
     rows = [(*record, item) for item in command.params if (record := item.get_help_record(context))]
-    rows = [row for row in rows if not getattr(row[2], "hidden", False)]
+    rows = [row for row in rows if not getattr(row[2], "hidden", False) and row[2].name not in _INSTALLERS]
     for title, kind in (("Argument", "argument"), ("Option", "option")):
         if table := [row for row in rows if row[2].param_type_name == kind]:
             yield _table(title, table)
@@ -128,5 +129,5 @@ def _cell(text: str) -> str:
 
 def _prose(text: str) -> str:
     """Help text as Markdown: nothing in it is markup."""
-    plain = _STYLE.sub("", text)
+    plain = _STYLE.sub("", text).replace("\\[", "[")
     return re.sub(r"([*_<>\[\]])", r"\\\1", plain)
