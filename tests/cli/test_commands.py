@@ -257,8 +257,8 @@ FAILURES: list[tuple[tuple[str, ...], str]] = [
     (("search", "words", "--at", "soon"), "'soon' is not a time"),
     (("import", "nowhere.json"), "there is no such file or folder"),
     (("bench", "nowhere.json"), "there is no such file or folder"),
-    (("bench", ".", "--policy", "nope"), "'nope' is not one of bm25, dense, fusion, rrf"),
-    (("bench", "speed", "--policy", "nope"), "'nope' is not one of bm25, dense, fusion, rrf"),
+    (("bench", ".", "--policy", "nope"), "'nope' is not one of bm25, dense, fusion, mem0, rrf"),
+    (("bench", "speed", "--policy", "nope"), "'nope' is not one of bm25, dense, fusion, mem0, rrf"),
     (("stats", "--url", "ftp://x"), "ftp"),
 ]
 

@@ -34,6 +34,7 @@ PUBLIC = {
     "engram.policies.bm25",
     "engram.policies.dense",
     "engram.policies.fusion",
+    "engram.policies.mem0",
     "engram.policies.rrf",
     "engram.stores",
     *(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from engram.engine.core import Core, with_entries
@@ -123,8 +124,8 @@ class _Compiler:
         if not change.sources:
             raise InvalidInput("Add: a derived record names at least one source")
         sources = self._sources(change.sources)
-        start = change.valid_start or min(source.time for source in sources)
-        if change.valid_end is not None and change.valid_end < start:
+        start = change.valid_start or _since(change, min(source.time for source in sources))
+        if change.valid_end is not None and start is not None and change.valid_end < start:
             raise InvalidInput(f"Add: valid time ends ({change.valid_end}) before it starts ({start})")
         record = Record(
             id=derived_id(self.job, len(self.added)),
@@ -243,6 +244,11 @@ class _Compiler:
 
 def _union(first: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *more]))
+
+
+def _since(change: ch.Add, said: datetime) -> datetime | None:
+    """When it began, where that is not told: when it was said, unless it was over by then."""
+    return None if change.valid_end is not None and change.valid_end <= said else said
 
 
 def _unit(value: float) -> float:

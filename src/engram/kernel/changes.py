@@ -24,7 +24,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A new derived record. `sources` are the ids it was made from; at least one."""
+    """A new derived record. `sources` are the ids it was made from; at least one.
+
+    Without `valid_start` it is valid from the earliest source's time; where `valid_end` is no later than
+    that, since nobody knows when.
+    """
 
     text: str
     kind: str

@@ -16,7 +16,7 @@ from engram.kernel.record import Record
 from engram.operators.extraction.fact import Fact
 from engram.operators.retrieval.stated import folded
 
-__all__ = ["SINGLE", "place", "same_object"]
+__all__ = ["SINGLE", "holds_one", "place", "same_object"]
 
 # Relations of which one value holds at a time; "favourite …" is another.
 SINGLE = frozenset(
@@ -54,7 +54,7 @@ def place(
     holding = next((record for record in same if start in record.valid), None)
     if holding is not None:
         return [Revise(holding.id, holding.version, sources=sources, reason="said again")]
-    one_at_a_time = single if single is not None else _single(fact.relation)
+    one_at_a_time = single if single is not None else holds_one(fact)
     if not one_at_a_time or fact.lasting != "state":
         return [_add(fact, said, sources, start, valid.end)]
     changes: list[Change] = [
@@ -93,8 +93,9 @@ def _add(
     )
 
 
-def _single(relation: str) -> bool:
-    return relation in SINGLE or relation.startswith("favourite ")
+def holds_one(fact: Fact) -> bool:
+    """Whether the fact's relation has one value at a time."""
+    return fact.lasting == "state" and (fact.relation in SINGLE or fact.relation.startswith("favourite "))
 
 
 def _start(record: Record) -> datetime:

@@ -1,0 +1,123 @@
+"""Mem0: facts are extracted, compared with what is known, and then added, updated, ended or left out.
+
+Paper: Chhikara, Khant, Aryan, Singh and Yadav, "Mem0: Building Production-Ready AI Agents with Scalable
+Long-Term Memory", arXiv:2504.19413; and the authors' code, whose later form only adds.
+
+Taken: extraction of short facts from new messages; the `k` memories nearest to each; one decision of ADD,
+UPDATE, DELETE or NOOP a fact; memories are shown by small numbers. In the later form: one question alone,
+which sees what is known, and links from facts to the entities that they name, which lift facts when a query
+names them.
+
+Differs: all facts of an `add` are decided on in one question, and in none where nothing is near. Facts have
+subject, relation, object and valid time: DELETE ends a memory and UPDATE makes a version of it, which `undo`
+takes back, and a relation of one value at a time is settled in valid time, not in order of arrival. Neither a
+running summary nor earlier messages go to extraction. Turns stay, and stand behind the facts found. Without a
+model, facts are taken by rules, and the receipt says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from engram.kernel.changes import Add, Changes, Connect
+from engram.kernel.effects import Find, Model, Neighbours, Read, each
+from engram.kernel.errors import ConfigError
+from engram.kernel.policy import Policy, Query, Recall
+from engram.kernel.record import Hit, Record
+from engram.operators.consolidation.compare import Compare
+from engram.operators.consolidation.reconcile import reconcile_by_rules
+from engram.operators.extraction.model import Extract
+from engram.operators.extraction.turns import by_rules
+from engram.operators.retrieval.stated import folded
+
+__all__ = ["Mem0"]
+
+_BY_RULES = "by rules: no model is configured"
+_MENTIONS = "mentions"
+_LIFT = 0.5
+_NAMED = 0.5
+
+
+@dataclass(frozen=True)
+class Mem0(Policy):
+    """Short facts, extracted and compared with what is known: added, updated, ended or left out.
+
+    `form` is the paper's ("compare") or the later one ("add"). Each fact is compared with the `k` memories
+    nearest to it, those as similar as `near` at least. `turns`: turns follow behind the facts that a search
+    finds. `instructions` go to the model with each extraction.
+    """
+
+    name: ClassVar[str] = "mem0"
+
+    form: Literal["compare", "add"] = "compare"
+    k: int = 10
+    near: float = 0.35
+    turns: bool = True
+    instructions: str = ""
+
+    def __post_init__(self) -> None:
+        if self.form not in ("compare", "add") or self.k < 1 or not 0 <= self.near <= 1:
+            raise ConfigError("mem0: form is 'compare' or 'add', k 1 or more, near from 0 to 1")
+
+    async def write(self, episodes: Sequence[Record]) -> Changes:
+        """What the episodes say, and what that changes in the facts known."""
+        if await Model() is None:
+            return await reconcile_by_rules(by_rules(episodes), _BY_RULES)
+        extract = Extract(instructions=self.instructions)
+        if self.form == "add":
+            return await self._add(episodes, extract)
+        said, _ = await extract.facts(episodes)
+        return await Compare(self.k, self.near).changes(said)
+
+    async def _add(self, episodes: Sequence[Record], extract: Extract) -> Changes:
+        """The later form: what is known is shown, what is new is added and linked to what it names."""
+        found = await each(Find(episode.text[:2000], self.k, ("fact",)) for episode in episodes)
+        near = {hit.id: hit for hits in found for hit in hits}
+        best = sorted(near.values(), key=lambda hit: (-hit.score, hit.id))[: self.k]
+        said, entities = await extract.facts(episodes, [hit.text for hit in best])
+        changes = await reconcile_by_rules(said, single=False)
+        return changes + await self._links(changes, entities)
+
+    async def _links(self, changes: Changes, entities: Sequence[str]) -> Changes:
+        """An entity for each name that is new, and an edge from each new fact to those that it names."""
+        facts = [change for change in changes if isinstance(change, Add)]
+        names = [name for name in entities if any(folded(name) in folded(fact.text) for fact in facts)]
+        found = await each(Find(name, 5, ("entity",)) for name in names)
+        links: list[Add | Connect] = []
+        new = len(facts)
+        for name, hits in zip(names, found, strict=True):
+            known = [hit.id for hit in hits if folded(hit.text) == folded(name) and hit.record.made_by]
+            naming = [number for number, fact in enumerate(facts) if folded(name) in folded(fact.text)]
+            sources = tuple(dict.fromkeys(id for number in naming for id in facts[number].sources))
+            if not known:
+                links.append(Add(name, "entity", sources))
+                known, new = [f"#{new}"], new + 1
+            links += [Connect(f"#{number}", known[0], _MENTIONS, 1.0, sources) for number in naming]
+        return Changes(tuple(links))
+
+    async def read(self, query: Query) -> Recall:
+        """Facts, nearest first; behind them turns, where they are wanted."""
+        found = await Find(query.text, query.depth, ("fact",))
+        if self.form == "add":
+            found = await self._lifted(query, found)
+        if self.turns and len(found) < query.depth:
+            last = found[-1].score if found else 1.0
+            said = await Find(query.text, query.depth - len(found), ("episode",))
+            found = [*found, *(replace(hit, score=min(hit.score, last)) for hit in said)]
+        return Recall(tuple(found))
+
+    async def _lifted(self, query: Query, found: Sequence[Hit]) -> list[Hit]:
+        """The facts in order again, those lifted that are linked to entities near the query."""
+        entities = {
+            hit.id: hit.score for hit in await Find(query.text, 5, ("entity",)) if hit.score >= _NAMED
+        }
+        lift: dict[str, float] = {}
+        for edge in await Neighbours(tuple(entities), (_MENTIONS,)) if entities else ():
+            lift[edge.source] = max(lift.get(edge.source, 0.0), _LIFT * entities.get(edge.target, 0.0))
+        hits = {hit.id: hit for hit in found}
+        more = await Read(tuple(id for id in lift if id not in hits))
+        every = [*found, *(Hit(record, 0.0) for record in more)]
+        lifted = [replace(hit, score=min(1.0, hit.score + lift.get(hit.id, 0.0))) for hit in every]
+        return sorted(lifted, key=lambda hit: -hit.score)[: query.depth]
