@@ -314,6 +314,9 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(InvalidInput, match="pipe: is a device or a pipe; give the path of a file"):
             memory.export(tmp_path / "pipe")
+        (tmp_path / "to-pipe").symlink_to(tmp_path / "pipe")
+        with pytest.raises(InvalidInput, match="to-pipe: is a device or a pipe"):
+            memory.export(tmp_path / "to-pipe")
         with pytest.raises(InvalidInput, match="pipe: is no file and no folder"):
             memory.import_(tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()

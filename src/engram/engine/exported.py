@@ -75,7 +75,7 @@ def write_lines(core: Core, request: ExportRequest) -> int:
         raise InvalidInput(f"{path}: is an open database; choose another path")
     if target.is_dir():
         raise InvalidInput(f"{path}: is a folder; give the path of a file")
-    if target.exists() and not target.is_file():
+    if path.exists() and not path.is_file():
         raise InvalidInput(f"{path}: is a device or a pipe; give the path of a file")
     beside = target.with_name(target.name + ".part")
     try:
