@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,8 @@ __all__ = ["Done", "Shift", "Turns"]
 _FRESH = 0.5
 _SHARE = 20
 _KNOWN = 10_000
+_LEAST = 8
+_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,15 @@ class Shift:
         """Read what is owed; lanes that were taken may be free by now."""
         began = time.monotonic()
         jobs = self.core.store.jobs(self.scope)
-        self._owed = {job.id: job for job in jobs if is_ours(self.core, job)}
+        due = [job for job in jobs if is_ours(self.core, job) and is_due(self.core, job)]
+        due.sort(key=lambda job: (-job.priority, job.created, job.id))
+        each = max(_LEAST, _MOST // (len({job.scope for job in due}) or 1))
+        lanes = Counter[Scope]()
+        self._owed = {}
+        for job in due:  # of a lane only the first: which is next is looked for among all of these
+            lanes[job.scope] += 1
+            if lanes[job.scope] <= each:
+                self._owed[job.id] = job
         self._taken.clear()
         now = time.monotonic()
         self._until = now + max(_FRESH, _SHARE * (now - began))
