@@ -29,6 +29,12 @@ def applied(known: Sequence[Record], changes: Sequence[Change]) -> list[Record]:
         if isinstance(change, Retire):
             record = facts[change.id]
             facts[change.id] = replace(record, valid=Interval(record.valid.start, change.end))
+        elif isinstance(change, Revise):
+            record = facts[change.id]
+            metadata = record.metadata if change.metadata is None else change.metadata
+            facts[change.id] = replace(
+                record, metadata=metadata, sources=tuple({*record.sources, *change.sources})
+            )
         elif isinstance(change, Add):
             id = str(len(facts))
             facts[id] = Record(
@@ -39,6 +45,7 @@ def applied(known: Sequence[Record], changes: Sequence[Change]) -> list[Record]:
                 SAID,
                 valid=Interval(change.valid_start, change.valid_end),
                 known=Interval(SAID),
+                sources=change.sources,
                 metadata=change.metadata,
             )
     return list(facts.values())
@@ -77,7 +84,25 @@ def test_any_order_of_arrival_gives_the_same_timeline(order: list[int]) -> None:
 def test_what_is_said_again_is_confirmed_by_its_new_source() -> None:
     known = told(lives("Porto", date(2023, 2, 1)))
     changes = place(lives("porto "), SAID, ("again",), known)
-    assert changes == [Revise(known[0].id, 1, sources=("again",), reason="said again")]
+    metadata = {**known[0].metadata, "said": [[SAID.isoformat(), "again"]]}
+    assert changes == [Revise(known[0].id, 1, metadata=metadata, sources=("again",), reason="said again")]
+
+
+@given(st.data())
+def test_values_that_come_back_hold_from_when_they_are_said_again(data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.sampled_from(("Rome", "Porto", "Oslo")), min_size=1, max_size=7))
+    order = data.draw(st.permutations(range(len(values))))
+    known = told(*(lives(values[number], date(2010 + number, 1, 1)) for number in order))
+    for number, value in enumerate(values):
+        assert at(known, date(2010 + number, 6, 1)) == [value]
+
+
+def test_a_time_that_is_no_time_or_of_another_source_counts_for_nothing() -> None:
+    known = told(lives("Rome", date(2019, 5, 1)))
+    said = [["2024-01-01T00:00:00+00:00", "erased"], ["soon", "turn"], [1], "x", ["2024-01-01", "turn"]]
+    edited = [replace(known[0], metadata={**known[0].metadata, "said": said})]
+    changes = place(lives("Porto", date(2023, 2, 1)), SAID, ("t",), edited)
+    assert [type(change).__name__ for change in changes] == ["Add", "Retire"]
 
 
 def test_likes_stand_side_by_side() -> None:

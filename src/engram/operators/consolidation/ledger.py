@@ -92,7 +92,15 @@ class Ledger:
         id, valid = f"#{len(self._adds)}", Interval(add.valid_start, add.valid_end)
         said = add.time or _EARLIEST
         self._facts[id] = Record(
-            id, add.kind, add.text, Scope(), said, valid, Interval(said), metadata=add.metadata
+            id,
+            add.kind,
+            add.text,
+            Scope(),
+            said,
+            valid,
+            Interval(said),
+            sources=add.sources,
+            metadata=add.metadata,
         )
         self._adds.append(add)
 
@@ -100,12 +108,11 @@ class Ledger:
         record = self._facts[change.id]
         text = record.text if change.text is None else change.text
         metadata = record.metadata if change.metadata is None else change.metadata
-        self._facts[change.id] = replace(record, text=text, metadata=metadata)
+        sources = _union(record.sources, change.sources)
+        self._facts[change.id] = replace(record, text=text, metadata=metadata, sources=sources)
         if change.id.startswith("#"):
             number = int(change.id[1:])
-            old = self._adds[number]
-            sources = _union(old.sources, change.sources)
-            self._adds[number] = replace(old, text=text, metadata=metadata, sources=sources)
+            self._adds[number] = replace(self._adds[number], text=text, metadata=metadata, sources=sources)
             return
         before = self._revised.get(change.id)
         if before is not None:

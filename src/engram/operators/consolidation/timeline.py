@@ -8,8 +8,10 @@ eagerly loses what was true.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from engram.kernel.changes import Add, Change, Retire, Revise
 from engram.kernel.record import Record
@@ -23,6 +25,8 @@ SINGLE = frozenset(
     {"name", "age", "birthday", "lives_in", "works_at", "weight", "height", "email", "phone"}
     | {"wife", "husband", "spouse", "partner", "fiance", "fiancee"}
 )
+_SAID = "said"  # the key of a fact's metadata that holds when it was said again, and by which source
+_TIMES = 50
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -44,26 +48,30 @@ def place(
 
     `known` are the facts believed now of the same subject and relation, those that have ended included.
     `single` says whether the relation holds one value at a time (default: by its name). A fact that is
-    ended by another one, or by what was said, is retired with the reason; none is ever removed.
+    ended by another one, or by what was said, is retired with the reason; none is ever removed. Where it was
+    said again later than the other one begins, it is added anew from then on.
     """
     valid = fact.valid(said)
     same = [record for record in known if same_object(str(record.metadata.get("object", "")), fact.object)]
     if fact.ended:
         return _end(fact, valid.end or said, sources, same)
     start = valid.start or said
+    one_at_a_time = (holds_one(fact) if single is None else single) and fact.lasting == "state"
     holding = next((record for record in same if start in record.valid), None)
     if holding is not None:
-        return [Revise(holding.id, holding.version, sources=sources, reason="said again")]
-    one_at_a_time = single if single is not None else holds_one(fact)
-    if not one_at_a_time or fact.lasting != "state":
+        metadata = _with_time(holding, start, sources) if one_at_a_time else None
+        return [Revise(holding.id, holding.version, metadata=metadata, sources=sources, reason="said again")]
+    if not one_at_a_time:
         return [_add(fact, said, sources, start, valid.end)]
-    changes: list[Change] = [
-        Retire(record.id, record.version, start, sources, _reason(record, fact, start))
-        for record in known
-        if _start(record) <= start < (record.valid.end or _LATEST)
-    ]
+    ended = [record for record in known if _start(record) <= start < (record.valid.end or _LATEST)]
+    again = [added for record in ended if (added := _resumed(record, start)) is not None]
     later = [_start(record) for record in known if _start(record) > start]
-    return [_add(fact, said, sources, start, min(later, default=None)), *changes]
+    later += [added.valid_start for added in again if added.valid_start is not None]
+    return [
+        _add(fact, said, sources, start, min(later, default=None)),
+        *(Retire(old.id, old.version, start, sources, _reason(old, fact, start)) for old in ended),
+        *again,
+    ]
 
 
 def _end(fact: Fact, end: datetime, sources: tuple[str, ...], same: Sequence[Record]) -> list[Change]:
@@ -90,6 +98,48 @@ def _add(
         time=said,
         metadata=fact.metadata(),
         trust=fact.confidence,
+    )
+
+
+def _with_time(record: Record, moment: datetime, sources: Sequence[str]) -> Mapping[str, Any] | None:
+    """The record's metadata with when it was said again, and by what; `None` where that adds nothing."""
+    if moment <= _start(record):
+        return None
+    times = sorted({*_times(record), *((moment, source) for source in sources)})[-_TIMES:]
+    return {**record.metadata, _SAID: [[time.isoformat(), source] for time, source in times]}
+
+
+def _times(record: Record) -> list[tuple[datetime, str]]:
+    """When a fact was said again, oldest first, by sources that it still has."""
+    found: list[tuple[datetime, str]] = []
+    for item in record.metadata.get(_SAID) or ():
+        with suppress(ValueError, TypeError):  # somebody may have edited it
+            time, source = item
+            moment = datetime.fromisoformat(time)
+            if source in record.sources and moment.tzinfo is not None:
+                found.append((moment, source))
+    return sorted(found)
+
+
+def _resumed(record: Record, start: datetime) -> Add | None:
+    """The fact anew, from when it was first said again after `start`; `None` where it was not."""
+    times = [(time, source) for time, source in _times(record) if time > start]
+    if not times or times[0][0] >= (record.valid.end or _LATEST):
+        return None
+    first = times[0][0]
+    metadata = {key: value for key, value in record.metadata.items() if key != _SAID}
+    if rest := [[time.isoformat(), source] for time, source in times if time > first]:
+        metadata[_SAID] = rest
+    return Add(
+        record.text,
+        "fact",
+        tuple(dict.fromkeys(source for _, source in times)),
+        valid_start=first,
+        valid_end=record.valid.end,
+        time=first,
+        metadata=metadata,
+        trust=record.trust,
+        reason=f"said again on {first:%Y-%m-%d}",
     )
 
 
