@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from engine.helpers import Counting, Facts, Ticking
 from engine.test_portable import lively
 from engram import Conflict, InvalidInput, Memory, NotFound
+from engram.kernel.protocols import Batch, Committed, Reserve, Store
 
 USERS = ("u", "v")
 Step = tuple[str, int, str]
@@ -138,6 +141,57 @@ def test_an_import_that_was_stopped_groups_alike_when_it_goes_on(tmp_path: Path)
         memory.export(tmp_path / "y.jsonl", user_id="u")
         assert (tmp_path / "y.jsonl").read_bytes() == path.read_bytes()
         assert not [key for key in memory._bound.core.store.info() if key.startswith("import:")]
+
+
+@dataclass
+class Meddling:
+    """A store where something happens right after the first commit of one kind of operation."""
+
+    inner: Store
+    kind: type
+    meddle: Callable[[], None]
+    met: bool = False
+
+    def commit(self, batch: Batch) -> Committed:
+        """As the store's; then the meddling."""
+        done = self.inner.commit(batch)
+        if not self.met and any(isinstance(op, self.kind) for op in batch.ops):
+            self.met = True
+            self.meddle()
+        return done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def test_two_who_import_the_same_file_at_once_store_it_once_and_count_right(tmp_path: Path) -> None:
+    clock, path, url = Ticking(), tmp_path / "x.jsonl", sqlite(tmp_path, "m")
+    with Memory("ram:", policy=Facts(), clock=clock) as memory:
+        for number in range(300):
+            memory.add([f"home is {number}", f"tea is {number}"], user_id="u", infer=number < 2)
+        memory.export(path)
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, total: int | None) -> None:
+        if total is not None and done > total * 0.6:
+            raise Stop
+
+    with Memory(url, clock=clock) as memory, Memory(url, clock=clock) as other:
+
+        def first_page() -> None:
+            with pytest.raises(Stop):
+                other.import_(path, progress=stop)
+
+        core: Any = memory._bound.core
+        core.store = Meddling(core.store, Reserve, first_page)
+        report = memory.import_(path)
+        held = memory.stats()["records"]
+        assert (report.stored, report.duplicate) == (held - 500, 500)
+        memory.export(tmp_path / "y.jsonl")
+        assert (tmp_path / "y.jsonl").read_bytes() == path.read_bytes()
+        assert other.import_(path).stored == 0
 
 
 def test_a_name_that_ends_in_gz_is_compressed_the_same_way_each_time(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,7 +13,18 @@ from engram.engine.intake import ImportRequest, Tally
 from engram.engine.progress import Progress
 from engram.engine.results import Imported
 from engram.formats.source import Source
-from engram.kernel.protocols import Batch, Op, Put, PutEdge, PutInfo, PutState, Reserve, Select
+from engram.kernel.errors import Conflict
+from engram.kernel.protocols import (
+    Batch,
+    Op,
+    Put,
+    PutEdge,
+    PutInfo,
+    PutState,
+    RequireInfo,
+    Reserve,
+    Select,
+)
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 
@@ -89,16 +101,26 @@ class _Restore:
             elif line.versions and (line.versions[0].id in aliases or line.versions[0].id in present):
                 tally.duplicate += 1
             elif line.versions:
-                tally.stored += 1
                 new.append(line.renamed(aliases))
-        if new and not self._request.dry_run:
-            base = self._reserved()
-            core.store.commit(
-                Batch(tuple(with_entries(core, [op for line in new for op in _ops(line, base)])))
-            )
+        known = self._stored(new) if new and not self._request.dry_run else frozenset[str]()
+        for line in new:
+            if line.versions:
+                tally.duplicate += line.versions[0].id in known
+                tally.stored += line.versions[0].id not in known
+
+    def _stored(self, lines: Sequence[Line]) -> frozenset[str]:
+        """Commit lines; the ids of records that another process has stored since they were looked for."""
+        base = self._reserved()
+        ops = with_entries(self._core, [op for line in lines for op in _ops(line, base)])
+        puts = [op.record.id for op in ops if isinstance(op, Put)]
+        there = self._core.store.commit(Batch(tuple(ops))).duplicates
+        return frozenset(id for id, known in zip(puts, there, strict=True) if known)
 
     def _reserved(self) -> int:
-        """The number before the first of this import's change sets; the same again when it is resumed."""
+        """The number before the first of this import's change sets; the same again when it is resumed.
+
+        It is the same for all who import the file at once: whoever notes it first decides.
+        """
         if self._base is None:
             known = self._core.store.info().get(self._key)
             if known is not None:
@@ -107,8 +129,10 @@ class _Restore:
                 self._base = 0
             else:
                 taken = self._core.store.commit(Batch((Reserve(self._proof.change_sets),)))
-                self._base = taken.change_set - 1
-                self._core.store.commit(Batch((PutInfo(self._key, str(self._base)),)))
+                noted = RequireInfo(((self._key, None),)), PutInfo(self._key, str(taken.change_set - 1))
+                with suppress(Conflict):  # another process was first
+                    self._core.store.commit(Batch(noted))
+                self._base = int(self._core.store.info().get(self._key, taken.change_set - 1))
         return self._base
 
 
