@@ -42,7 +42,7 @@ _NAMED = 0.5
 
 @dataclass(frozen=True)
 class Mem0(Policy):
-    """Short facts, extracted and compared with what is known: added, updated, ended or left out.
+    """Short facts, compared with what is known: added, updated, ended, left out; by rules without a model.
 
     `form` is the paper's ("compare") or the later one ("add"). Each fact is compared with the `k` memories
     nearest to it, those as similar as `near` at least. `turns`: turns follow behind the facts that a search
