@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -113,9 +113,14 @@ def import_(
             else:
                 _tell(path, imported)
     if failed:
-        more = "" if skipped is not None else "; --skipped FILE keeps them all with their places"
-        complain(f"{failed:,} of the messages could not be stored{more}")
-        raise typer.Exit(1)
+        _lost(failed, told=skipped is not None)
+
+
+def _lost(failed: int, *, told: bool) -> NoReturn:
+    """End with exit code 1: messages could not be stored."""
+    more = "" if told else "; --skipped FILE keeps them all with their places"
+    complain(f"{failed:,} of the messages could not be stored{more}")
+    raise typer.Exit(1)
 
 
 @contextmanager
