@@ -95,4 +95,4 @@ def test_an_interrupt_while_reading_leaves_nothing(terminal: Terminal) -> None:
 
 def test_an_undo_of_an_erasure_is_refused(reader: Terminal, kept: Kept) -> None:
     assert "there is no change set '999'" in reader.run("undo", "999", code=1).words
-    assert "is none; a receipt's change_set is" in reader.run("undo", kept.ids[0], code=1).words
+    assert "is none; receipts and histories name them" in reader.run("undo", kept.ids[0], code=1).words

@@ -102,7 +102,8 @@ def test_what_there_is(reader: Terminal) -> None:
 
 @drives("tend", "list", "add")
 def test_tending_erases_what_has_expired(terminal: Terminal) -> None:
-    terminal.run("add", "The parcel comes today.", "--expires", "yesterday")
+    added = terminal.run("add", "The parcel comes today.", "--expires", "yesterday")
+    assert "it has expired already: no search finds it" in added.words
     assert terminal.run("list").words == "engram: nothing found"
     assert "1 record changed, bytes on disk: done" in terminal.run("tend").words
     assert terminal.run("tend").words == "nothing was to be done"

@@ -50,6 +50,7 @@ def test_help_is_grouped_and_fits(reader: Terminal) -> None:
         (("list", "--usr", "ana"), "No such option: --usr. Did you mean '--user'? see engram list --help"),
         (("jobs", "shwo"), "No such command 'shwo'. Did you mean 'show'? see engram jobs --help"),
         (("list", "--policy", "rrf"), "it goes before the command, engram --policy … list; see engram list"),
+        (("--json", "list"), "it goes behind the command, engram COMMAND --json; see engram --help"),
         (("show",), "Missing argument 'ID'; see engram show --help"),
         (("completion", "tcsh"), "'tcsh' is not one of bash, zsh, fish, powershell"),
     ],

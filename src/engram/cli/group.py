@@ -120,6 +120,10 @@ def _nearest(option: str, context: Any) -> str:
     root = context.find_root()
     if any(option in item.opts for item in root.command.get_params(root)):
         return f": it goes before the command, engram {option} … {context.command.name}"
+    if context is root and any(
+        option in item.opts for below in root.command.commands.values() for item in below.params
+    ):
+        return f": it goes behind the command, engram COMMAND {option}"
     known = [name for item in context.command.get_params(context) for name in item.opts if name[:2] == "--"]
     close = difflib.get_close_matches(option, known, n=1, cutoff=0.5)
     return f". Did you mean {close[0]!r}?" if close else ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from engram.cli.asking import confirmed, edited, metadata_of, on_a_terminal, standard_input
+from engram.cli.group import complain
 from engram.cli.options import (
     Agent,
     Everyone,
@@ -34,6 +36,7 @@ from engram.cli.output import (
     show_records,
     status,
 )
+from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -85,6 +88,8 @@ def add(
     ids, until = scope(user, agent, run, tenant), moment_of(expires, "--expires")
     with status("adding"), opened(context, url) as memory:
         done = memory.add(messages, kind=kind, expires=until, infer=infer, wait=wait, **ids)
+    if until is not None and parse_time(until, "--expires")[0] <= datetime.now(UTC):
+        complain("it has expired already: no search finds it, and engram tend erases it")
     receipt_shown(done, as_json=json)
 
 

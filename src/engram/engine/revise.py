@@ -153,7 +153,7 @@ def _number(change_set: str | int) -> int:
     except (TypeError, ValueError):
         number = 0
     if not 0 < number < 1 << 63:  # what was imported was opened by no change set of this store, by 0
-        raise InvalidInput(f"change_set: {change_set!r:.40} is none; a receipt's change_set is")
+        raise InvalidInput(f"change_set: {change_set!r:.40} is none; receipts and histories name them")
     return number
 
 
