@@ -253,3 +253,12 @@ def test_a_refused_commit_leaves_the_store_as_it_was(store: SqliteStore, path: P
     assert again.sequence() == before[0]
     again.close()
     assert path.read_bytes() == before[1]
+
+
+@pytest.mark.parametrize("damage", ["metadata = '{broken'", "time = 'noon'", "role = CAST(x'75ff' AS TEXT)"])
+def test_a_field_that_holds_what_was_never_written(path: Path, store: SqliteStore, damage: str) -> None:
+    put_one(store, a_record("tea"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as link:
+        link.execute(f"UPDATE records SET {damage}")  # noqa: S608
+    with pytest.raises(StoreError, match=r"damaged \(.*restore .* from a copy"):
+        store.select(Select())

@@ -62,4 +62,6 @@ def translation(error: sqlite3.Error | OSError, path: Path) -> EngramError:
     for start, kind, advice in _ADVICE:
         if name.startswith(start):
             return kind(f"{path}: {advice}")
+    if "decode to UTF-8" in str(error):
+        return StoreError(f"{path}: the file is damaged ({error}); restore it from a copy")
     return StoreError(f"{path}: {error}; run `engram verify` to see whether the store is whole")

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engram.kernel.clock import from_micros, micros
+from engram.kernel.errors import StoreError
 from engram.kernel.protocols import Job, StateRow
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
@@ -81,34 +82,42 @@ def record_row(head: Head, record: Record, words: bytes, vector: bytes | None) -
 
 
 def record_of(row: Row) -> Record:
-    """The record of a row of `records` or `versions`, followed by its scope's four fields."""
-    time = from_micros(row[12])
-    start = time if row[13] == row[12] else _moment(row[13])
-    known = time if row[15] == row[12] else _moment(row[15])
-    return Record(
-        row[6],
-        row[7],
-        row[26],
-        _scope(*row[27:]),
-        time,
-        Interval(start, _moment(row[14])),
-        Interval(known, _moment(row[16])),
-        level=row[8],
-        origin=row[9],
-        role=row[10],
-        name=row[11],
-        sources=() if row[23] is None else tuple(unpack(row[23])),
-        made_by=row[20],
-        strength=row[18],
-        trust=row[19],
-        metadata={} if row[24] is None else unpack(row[24]),
-        payload=None if row[25] is None else unpack(row[25]),
-        expires=_moment(row[17]),
-        version=row[3],
-        arrival=row[2],
-        opened=row[4],
-        closed=row[5],
-    )
+    """The record of a row of `records` or `versions`, followed by its scope's four fields.
+
+    Raises `StoreError` where a field holds what was never written there: the file is damaged.
+    """
+    try:
+        time = from_micros(row[12])
+        start = time if row[13] == row[12] else _moment(row[13])
+        known = time if row[15] == row[12] else _moment(row[15])
+        return Record(
+            row[6],
+            row[7],
+            row[26],
+            _scope(*row[27:]),
+            time,
+            Interval(start, _moment(row[14])),
+            Interval(known, _moment(row[16])),
+            level=row[8],
+            origin=row[9],
+            role=row[10],
+            name=row[11],
+            sources=() if row[23] is None else tuple(unpack(row[23])),
+            made_by=row[20],
+            strength=row[18],
+            trust=row[19],
+            metadata={} if row[24] is None else unpack(row[24]),
+            payload=None if row[25] is None else unpack(row[25]),
+            expires=_moment(row[17]),
+            version=row[3],
+            arrival=row[2],
+            opened=row[4],
+            closed=row[5],
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StoreError(
+            f"record {row[6]}: version {row[3]} is damaged ({error}); restore the file from a copy"
+        ) from error
 
 
 @lru_cache(maxsize=1024)
