@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -21,6 +21,7 @@ __all__ = ["BASELINES", "Measured", "auroc", "chosen_policies", "evaluate", "exp
 
 BASELINES = ("bm25", "dense", "rrf")
 _CONTEXTS = 100
+_MODELLESS = "no model is configured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Measured:
     `recall` is the mean over questions with evidence; `by_category` has the same by category, with the
     number of questions. `context_tokens` is the mean size of `context` at its default budget.
     `ms_per_query` is the median of a search for the largest k. `auroc` tells questions with evidence
-    from those without by the best hit's score (`None` where the data set has one kind only).
+    from those without by the best hit's score (`None` where the data set has one kind only). `notes` say
+    what the policy had to do without, such as a chat model.
     """
 
     data: str
@@ -52,6 +54,7 @@ class Measured:
     context_tokens: float
     ms_per_query: float
     auroc: float | None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values, rounded to four digits."""
@@ -107,25 +110,31 @@ def evaluate(
     total = sum(len(conversation.questions) for conversation in data.conversations)
     every = max(1, math.ceil(total / _CONTEXTS))
     asked: list[_Asked] = []
+    notes: set[str] = set()
     for conversation in data.conversations:
         asked += _ask_all(
-            conversation, policy, ks, range(-len(asked) % every, len(conversation.questions), every)
+            conversation, policy, ks, range(-len(asked) % every, len(conversation.questions), every), notes
         )
         step()
-    return _summary(data.name, policy, ks, asked)
+    return replace(_summary(data.name, policy, ks, asked), notes=tuple(sorted(notes)))
 
 
-def _ask_all(conversation: Conversation, policy: str, ks: Sequence[int], packed: range) -> list[_Asked]:
+def _ask_all(
+    conversation: Conversation, policy: str, ks: Sequence[int], packed: range, notes: set[str]
+) -> list[_Asked]:
     with TemporaryDirectory() as folder, Memory(f"sqlite:///{folder}/bench.db", policy=policy) as memory:
-        origins = _remember(memory, conversation)
+        origins = _remember(memory, conversation, notes)
         return [
             _ask(memory, conversation, question, ks, origins, packed=place in packed)
             for place, question in enumerate(conversation.questions)
         ]
 
 
-def _remember(memory: Memory, conversation: Conversation) -> dict[str, str]:
-    """Add a session at a time; gives each record's id in the file by its id in the memory."""
+def _remember(memory: Memory, conversation: Conversation, notes: set[str]) -> dict[str, str]:
+    """Add a session at a time; gives each record's id in the file by its id in the memory.
+
+    `notes` takes up what the receipts say of a model that is not there.
+    """
     origins: dict[str, str] = {}
     for session in conversation.sessions:
         receipt: Receipt = memory.add(
@@ -134,6 +143,7 @@ def _remember(memory: Memory, conversation: Conversation) -> dict[str, str]:
         if not receipt.ok:
             failed = next(item for item in receipt.items if item.event == "failed")
             raise StoreError(f"{conversation.name}: turn {failed.origin!r} was not stored: {failed.reason}")
+        notes.update(item.reason for item in receipt.items if item.reason.endswith(_MODELLESS))
         origins |= {item.id: item.origin for item in receipt.items if item.id and item.origin}
     return origins
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -82,6 +83,8 @@ def recall(
             measured = []
             for name in policies:
                 measured.append(run.evaluate(item, name, ks, step))
+                for note in measured[-1].notes:
+                    print(f"{name}: {note}", file=sys.stderr)
                 if json:
                     print(report.json_line(measured[-1].to_dict()), flush=True)
             if not json:
