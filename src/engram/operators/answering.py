@@ -109,7 +109,7 @@ async def answered(question: str, context: Context, day: datetime) -> Answer:
 def extracted(context: Context) -> Answer:
     """The lines of `context` themselves."""
     lines = context.text.splitlines()[1:-1]
-    note = "an extract, not an answer: the memory has no chat model (Memory(model=…))"
+    note = "an extract, not an answer: the memory has no chat model (Memory(model=…), --model, ENGRAM_MODEL)"
     return Answer("\n".join(lines), context.citations, kind="extract", notes=(note, *context.notes))
 
 
