@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from engram.cli.group import DefaultGroup
 from engram.cli.options import Json, Paths, PolicyName
+
+if TYPE_CHECKING:
+    from engram.bench.run import Measured
 
 __all__ = ["bench"]
 
@@ -33,6 +36,13 @@ def _numbers(text: str) -> list[int]:
     if numbers[0] < 1:
         raise typer.BadParameter(f"expected numbers of at least 1, got {numbers[0]}")
     return numbers
+
+
+def _told(measured: Measured) -> Measured:
+    """The measurement itself, its notes told."""
+    for note in measured.notes:
+        print(f"{measured.policy}: {note}", file=sys.stderr)
+    return measured
 
 
 def _draw(draw: Callable[[Sequence[T], Path], None], found: Sequence[T], path: Path, *, quiet: bool) -> None:
@@ -82,9 +92,7 @@ def recall(
         for item in data:
             measured = []
             for name in policies:
-                measured.append(run.evaluate(item, name, ks, step))
-                for note in measured[-1].notes:
-                    print(f"{name}: {note}", file=sys.stderr)
+                measured.append(_told(run.evaluate(item, name, ks, step)))
                 if json:
                     print(report.json_line(measured[-1].to_dict()), flush=True)
             if not json:
