@@ -27,8 +27,8 @@ help:  ## Say what each target does
 demo: .venv/.base  ## Remember seven months of conversation, then ask about it
 	$(BIN)/engram demo
 
-test: .venv/.dev  ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev  ## Run the tests, a file at a time on each core
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: .venv/.dev  ## Check style, types and the direction of imports
 	$(BIN)/ruff check
