@@ -48,6 +48,8 @@ def imported(url: str, path: Path, count: int) -> None:
     begun = perf_counter()
     with importer(url, path) as child:
         last = child.communicate()[0].strip().split("\n")[-1]
+    if child.returncode:
+        raise SystemExit(f"the import of {path} failed, see above: nothing is measured")
     seconds = perf_counter() - begun
     print(f"  {last}, {seconds:,.1f} s, {count / seconds:,.0f} messages/s", flush=True)
 
@@ -126,6 +128,7 @@ def main() -> None:
             imported(broken, path, count)
             same = alike(whole, broken, count)
             print(f"  the same messages and answers: {'yes' if same else 'NO'}")
+            sys.exit(not same)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 
 from engine.helpers import Digest, Facts, ScriptedModel, Ticking
 from engram import AsyncMemory, Forbidden, InvalidInput, Memory
+from engram.bench.archives import chats, write_export
 from engram.engine.intake import ImportRequest, take_in
 from engram.engine.results import Imported, Left
 from engram.formats.base import Incoming, Skipped
@@ -320,3 +321,13 @@ def test_an_import_that_is_cancelled_stops_and_can_be_made_again(tmp_path: Path)
         assert again.stored > 0
         assert again.duplicate >= 1000
         assert again.stored + again.duplicate == 6000
+
+
+def test_a_file_of_another_format_than_the_one_named_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "export.json"
+    write_export(path, chats(3))
+    with Memory("ram:") as memory:
+        with pytest.raises(InvalidInput, match=r"export\.json: nothing in it is of the format 'slack'"):
+            memory.import_(path, format="slack")
+        assert memory.import_(path, format="chatgpt").stored == 3
+        assert memory.import_(path, format="chatgpt").duplicate == 3

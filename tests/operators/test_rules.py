@@ -1,54 +1,25 @@
 """Facts by rule, against sentences written before the rules were tried on them."""
 
-import json
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from time import process_time
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from measure_facts import DATA, measured, said
 
-from engram.operators.extraction.fact import Fact
 from engram.operators.extraction.patterns import base_form
 from engram.operators.extraction.rules import extract_by_rules
 
-DATA = Path(__file__).with_name("data")
 SAID = datetime(2026, 3, 10, 9, tzinfo=UTC)
-Said = tuple[str, str, str, str | None, bool]
-
-
-def plain(text: str) -> str:
-    return re.sub(r"[\s,.]+", " ", text.casefold()).strip()
-
-
-def said(fact: Fact) -> Said:
-    when = None if fact.when is None else f"{fact.when[0]}/{fact.when[1]}"
-    return plain(fact.subject), fact.relation, plain(fact.object), when, fact.ended
-
-
-def sentences(name: str) -> Iterator[tuple[set[Said], set[Said]]]:
-    """The gold facts and the extracted ones of every sentence."""
-    for line in (DATA / name).read_text(encoding="utf-8").splitlines():
-        item: dict[str, Any] = json.loads(line)
-        gold = {
-            (plain(subject), relation, plain(value), when, ended)
-            for subject, relation, value, when, ended in item["facts"]
-        }
-        found = extract_by_rules(item["text"], item["speaker"], datetime.fromisoformat(item["time"]))
-        yield gold, {said(fact) for fact in found}
 
 
 @pytest.mark.parametrize("name", ["facts-test.jsonl", "facts-development.jsonl"])
 def test_precision_and_recall(name: str) -> None:
-    pairs = list(sentences(name))
-    assert len(pairs) == 200
-    right = sum(len(gold & found) for gold, found in pairs)
-    assert right / sum(len(found) for _, found in pairs) >= 0.90
-    assert right / sum(len(gold) for gold, _ in pairs) >= 0.50
+    found = measured(DATA / name)
+    assert found.sentences == 200
+    assert found.precision >= 0.90
+    assert found.recall >= 0.50
 
 
 @pytest.mark.parametrize(
@@ -146,7 +117,7 @@ LONG = (
 
 @pytest.mark.parametrize("words", [*LONG, '"', "\u201c", "' ", " ", "\n", "I like tea. ", "(I am ", "- "])
 def test_no_text_is_slow(words: str) -> None:
-    """A hundred thousand characters take well under a second of work for each of a few patterns."""
+    """A pattern that tries again and again would take minutes for a hundred thousand characters."""
     text = "I have " + words * (100_000 // len(words))
     start = process_time()
     extract_by_rules(text, "Ana", SAID)

@@ -20,6 +20,8 @@ TALK = {
 FIGURES = (
     "single add",
     "bulk add",
+    "import, 20 a chat",
+    "import, one chat",
     "search, k=10",
     "after an add",
     "after another's add",

@@ -15,7 +15,7 @@ from engram.kernel.errors import InvalidInput
 from engram.kernel.scope import Scope
 
 if TYPE_CHECKING:
-    from engram.formats import Source
+    from engram.formats import Format, Source
 
 __all__ = ["FORMATS", "Arrival", "Departure", "export", "import_"]
 
@@ -53,7 +53,8 @@ class Departure:
 def import_(core: Core, arrival: Arrival) -> Imported:
     """Read a file, a folder or an archive into the store.
 
-    Raises `InvalidInput` where nothing can read it, or it is broken; see `take_in` and `restore`.
+    Raises `InvalidInput` where nothing can read it, it is broken, or it is not of the format that was named;
+    see `take_in` and `restore`.
     """
     from engram.engine.intake import ImportRequest, take_in
     from engram.engine.restore import restore
@@ -65,7 +66,25 @@ def import_(core: Core, arrival: Arrival) -> Imported:
         reader = load_format(arrival.format) if arrival.format is not None else detect(source)
         if reader.name == OWN:
             return restore(core, source, request)
-        return take_in(core, reader.name, reader.read(source), source, request)
+        imported = take_in(core, reader.name, reader.read(source), source, request)
+        if arrival.format is not None and not (imported.stored or imported.duplicate):
+            _of_that_format(reader, source)
+        return imported
+
+
+def _of_that_format(reader: Format, source: Source) -> None:
+    """Refuse a file that gave nothing where it is of another format than the one that was named."""
+    from engram.formats import detect
+
+    try:
+        found = detect(source)
+    except InvalidInput:  # of no format at all: an export of nothing looks like that
+        return
+    if found.name != reader.name:
+        raise InvalidInput(
+            f"{source.path}: nothing in it is of the format {reader.name!r}, it looks like {found.name!r}; "
+            "leave the format out, and it is found"
+        )
 
 
 def export(core: Core, departure: Departure) -> int:

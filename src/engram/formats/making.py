@@ -13,10 +13,11 @@ from typing import Any
 from engram.formats.base import Incoming, Skipped
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
+from engram.kernel.text import MAX_TEXT, encodes
 
 __all__ = ["LONGEST_TEXT", "Ids", "digest", "interval", "made", "moment", "run_name", "speaker", "stem"]
 
-LONGEST_TEXT = 10 * 1024 * 1024
+LONGEST_TEXT = MAX_TEXT
 """Bytes that a message may have."""
 _LONGEST_ID = 512
 _EMPTY = "no text"
@@ -77,7 +78,7 @@ def _no_json(whole: Mapping[str, Any]) -> str | None:
                 if isinstance(value, str):
                     if "\0" in value:
                         return "it holds a NUL character"
-                    if not (value.isascii() or _encodes(value)):
+                    if not (value.isascii() or encodes(value)):
                         return "it holds a lone surrogate"
                 elif isinstance(value, dict | list | tuple):
                     inner.append(value)
@@ -100,14 +101,6 @@ def _no_number(value: object) -> str | None:
 def _length(text: str) -> int:
     """Bytes that the text has, or fewer where it cannot be too long."""
     return len(text) if len(text) <= LONGEST_TEXT // 4 else len(text.encode(errors="replace"))
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def digest(*parts: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from engram.kernel.errors import InvalidInput
 
-__all__ = ["MAX_TEXT", "check_text"]
+__all__ = ["MAX_TEXT", "check_text", "encodes"]
 
 MAX_TEXT: Final = 10 * 1024 * 1024
 """Bytes of UTF-8 that a text may have."""
@@ -18,7 +18,7 @@ def check_text(text: object, place: str) -> str:
     """The text itself; raises `InvalidInput` where it holds NUL or a lone surrogate, or is over 10 MB."""
     if not isinstance(text, str):
         raise InvalidInput(f"{place}: expected text, got {type(text).__name__}")
-    if "\0" in text or not (text.isascii() or _encodes(text)):
+    if "\0" in text or not (text.isascii() or encodes(text)):
         bad = _REFUSED.search(text)
         place_of = bad.start() if bad else 0
         name = (
@@ -30,7 +30,7 @@ def check_text(text: object, place: str) -> str:
     return text
 
 
-def _encodes(text: str) -> bool:
+def encodes(text: str) -> bool:
     """Whether the text has a UTF-8 form, which lone surrogates have not. Faster than looking for them."""
     try:
         text.encode()
