@@ -45,7 +45,9 @@ def call(tmp_path: Path) -> Call:
     """Run a command on one store; the exit code is expected to be `code`."""
 
     def run(*arguments: str, code: int = 0, text: str | None = None) -> Result:
-        result = CliRunner().invoke(app, ["--url", f"sqlite:///{tmp_path}/a.db", *arguments], input=text)
+        result = CliRunner().invoke(
+            app, arguments, input=text, env={"ENGRAM_URL": f"sqlite:///{tmp_path}/a.db"}
+        )
         assert result.exit_code == code, result.output
         return result
 
@@ -236,6 +238,11 @@ ERRORS: list[tuple[tuple[str, ...], str]] = [
     (("search", "words", "-k", "0"), "-k"),
     (("add", "words", "--metadata", "{"), "no JSON"),
     (("bench",), "Usage"),
+    (("add", "words", "--time", "soon"), "'soon' is not a time"),
+    (("search", "words", "--at", "soon"), "'soon' is not a time"),
+    (("bench", ".", "--policy", "nope"), "'nope' is not one"),
+    (("bench", "speed", "--policy", "nope"), "'nope' is not one"),
+    (("search", "words", "--filter", "rle = user"), "did you mean 'role'?"),
     (("nonsense",), "No such command"),
     (("export", "."), "is a directory"),
 ]
@@ -253,13 +260,11 @@ FAILURES: list[tuple[tuple[str, ...], str]] = [
     (("show", "NOID"), "there is no record 'NOID' in this scope"),
     (("add", "  "), "empty"),
     (("add", "words", "--role", "king"), "'king' is not one of user, assistant"),
-    (("add", "words", "--time", "soon"), "'soon' is not a time"),
-    (("search", "words", "--at", "soon"), "'soon' is not a time"),
     (("import", "nowhere.json"), "there is no such file or folder"),
     (("bench", "nowhere.json"), "there is no such file or folder"),
-    (("bench", ".", "--policy", "nope"), "'nope' is not one of bm25, dense, fusion, mem0, rrf"),
-    (("bench", "speed", "--policy", "nope"), "'nope' is not one of bm25, dense, fusion, mem0, rrf"),
     (("stats", "--url", "ftp://x"), "ftp"),
+    (("search", "words", "--url", "sqlite:///mistyped.db"), "there is no store at sqlite:///mistyped.db"),
+    (("forget", "--user", "ana", "--url", "sqlite:///mistyped.db"), "begin one with engram add"),
 ]
 
 

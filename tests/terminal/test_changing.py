@@ -79,7 +79,7 @@ def test_what_is_typed_is_read_until_its_end(terminal: Terminal) -> None:
         talk.type("The kettle is in the loft.\n\x04")
     assert "stored" in talk.seen.words
     assert "The kettle is in the loft." in terminal.run("list").words
-    told = terminal.run("add", "x", "--time", "05/06/2024", code=1).words
+    told = terminal.run("add", "x", "--time", "05/06/2024", code=2).words
     assert "may be two days; write the year first" in told
 
 

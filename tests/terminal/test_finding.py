@@ -141,7 +141,7 @@ def test_a_list_is_a_line_a_record_with_whole_ids(reader: Terminal, kept: Kept) 
 @drives("list")
 def test_a_filter_that_is_none_says_which_there_are(reader: Terminal) -> None:
     wrong, none = reader.each(
-        ("list", "--filter", "nme = Ana", "--user", "ana"), ("list", "--filter", "Ana"), code=1
+        ("list", "--filter", "nme = Ana", "--user", "ana"), ("list", "--filter", "Ana"), code=2
     )
     assert "did you mean 'name'?" in wrong.words
     assert "write FIELD OPERATOR VALUE" in none.words

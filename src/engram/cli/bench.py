@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from engram.cli.group import DefaultGroup
-from engram.cli.options import Json, Paths, PolicyName
+from engram.cli.options import Json, Paths, PolicyName, known_policy
 
 if TYPE_CHECKING:
     from engram.bench.run import Measured
@@ -66,7 +66,10 @@ def recall(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            "--policy", metavar="NAME", help="A memory method; may be given again. Default: fusion."
+            "--policy",
+            metavar="NAME",
+            help="A memory method; may be given again. Default: fusion.",
+            callback=known_policy,
         ),
     ] = None,
     k: Annotated[

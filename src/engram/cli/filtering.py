@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engram.cli.options import moment_of
+from engram.cli.options import Misuse, moment_of
 from engram.kernel.errors import InvalidInput
+from engram.operators.filters import compile_filters
 
 __all__ = ["filtered"]
 
@@ -23,10 +24,16 @@ def filtered(given: Sequence[str] | None) -> Mapping[str, Any] | None:
     """The filters of one call, all of which must hold; `None` where none is given.
 
     A condition is `FIELD OPERATOR VALUE` with an operator's name (`eq in contains exists` …) or its sign
-    (`= != > >= < <= ~`), or a JSON object in the form that `search` takes. Raises `InvalidInput`.
+    (`= != > >= < <= ~`), or a JSON object in the form that `search` takes. Raises `Misuse`, also for a
+    field or an operator that there is none of.
     """
     conditions = [_condition(text) for text in given or ()]
-    return {"and": conditions} if len(conditions) > 1 else conditions[0] if conditions else None
+    whole = {"and": conditions} if len(conditions) > 1 else conditions[0] if conditions else None
+    try:
+        compile_filters(whole)
+    except InvalidInput as error:
+        raise Misuse(f"--filter: {error}") from error
+    return whole
 
 
 def _condition(text: str) -> Mapping[str, Any]:
@@ -34,15 +41,15 @@ def _condition(text: str) -> Mapping[str, Any]:
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise InvalidInput(f"--filter: {text!r:.80} is not JSON ({error})") from error
+            raise Misuse(f"--filter: {text!r:.80} is not JSON ({error})") from error
         return dict(value)
     found = _CONDITION.fullmatch(text)
     if found is None:
-        raise InvalidInput(f"--filter: {text!r:.80} is no condition; {_FORM}")
+        raise Misuse(f"--filter: {text!r:.80} is no condition; {_FORM}")
     field, sign, name, value = found.groups()
     operator = _SIGNS[sign] if sign else name
     if not value and operator != "exists" and '""' not in text:
-        raise InvalidInput(f"--filter: {text!r:.80} names no value; {_FORM}")
+        raise Misuse(f"--filter: {text!r:.80} names no value; {_FORM}")
     return {field: {operator: _operand(field, operator, value)}}
 
 
@@ -67,7 +74,7 @@ def _list(text: str) -> list[Any] | None:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise InvalidInput(f"--filter: {text!r:.80} is not a JSON list ({error})") from error
+        raise Misuse(f"--filter: {text!r:.80} is not a JSON list ({error})") from error
     return list(value)
 
 

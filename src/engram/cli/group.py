@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from engram.cli.options import Misuse
 from engram.kernel.errors import EngramError
 
 __all__ = ["HELP", "DefaultGroup", "ErrorGroup", "ListGroup", "complain"]
@@ -65,13 +66,13 @@ class ErrorGroup(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an `EngramError` and a file or disk that fails end it with exit code 1."""
+        """Run the command; `Misuse` ends it with exit code 2, other errors of engram or a disk with 1."""
         try:
             done = super().invoke(ctx)
             sys.stdout.flush()
         except EngramError as error:
             complain(str(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(2 if isinstance(error, Misuse) else 1) from error
         except KeyboardInterrupt as error:
             if sys.stderr.isatty():
                 typer.echo(err=True)  # the terminal has written ^C

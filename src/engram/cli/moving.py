@@ -101,7 +101,7 @@ def import_(
         raise typer.BadParameter("standard input cannot be imported; save it to a file first")
     ids, infer = scope(user, agent, run, tenant), not no_infer
     failed = 0
-    with opened(context, url) as memory, _written(skipped) as tell:
+    with opened(context, url, new=True) as memory, _written(skipped) as tell:
         for path in paths:
             with counting(f"importing {path.name}") as bar:
                 imported = memory.import_(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engram.kernel.errors import InvalidInput
+from engram.kernel.errors import ConfigError, InvalidInput
 
 if TYPE_CHECKING:
     from engram.bound import ScopeIds
@@ -28,6 +28,7 @@ __all__ = [
     "Known",
     "Limit",
     "MinScore",
+    "Misuse",
     "Opening",
     "Paths",
     "PolicyName",
@@ -38,6 +39,7 @@ __all__ = [
     "Valid",
     "Yes",
     "asked",
+    "known_policy",
     "moment_of",
     "opened",
     "opened_core",
@@ -49,11 +51,23 @@ _SCOPE = "Whose memory"
 TIMES = 'such as 2024-05-02, 2024-05, "2 May 2024", yesterday or 2024-05-02T10:00+02:00'
 
 
+class Misuse(InvalidInput):
+    """An option's value that cannot be understood; the command ends with exit code 2."""
+
+
 def policies() -> list[str]:
     """The names that complete `--policy`."""
     from engram.config import policy_names
 
     return policy_names()
+
+
+def known_policy(named: str | list[str] | None) -> str | list[str] | None:
+    """What was given as `--policy`, once or several times; raises `BadParameter` for a name of none."""
+    for name in [named] if isinstance(named, str) else named or []:
+        if name not in policies():
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(policies())}")
+    return named
 
 
 Url = Annotated[
@@ -85,6 +99,7 @@ PolicyName = Annotated[
         metavar="NAME",
         help="The memory method. Default: fusion.",
         autocompletion=policies,
+        callback=known_policy,
     ),
 ]
 At = Annotated[
@@ -128,13 +143,13 @@ class Opening:
     reranker: str | None = None
 
 
-def opened(context: typer.Context, url: str | None) -> Memory:
-    """The memory that a command works on."""
+def opened(context: typer.Context, url: str | None, *, new: bool = False) -> Memory:
+    """The memory that a command works on; `new`: the command may be what makes it."""
     from engram.memory import Memory
 
     opening: Opening = context.obj
     return Memory(
-        url or opening.url,
+        _address(url or opening.url, new=new),
         policy=opening.policy,
         embedder=opening.embedder,
         model=opening.model,
@@ -142,18 +157,30 @@ def opened(context: typer.Context, url: str | None) -> Memory:
     )
 
 
-def opened_core(context: typer.Context, url: str | None) -> Core:
+def opened_core(context: typer.Context, url: str | None, *, new: bool = False) -> Core:
     """The engine's side of that memory, for commands that the faces do not have; to be closed."""
     from engram.config import open_core
 
     opening: Opening = context.obj
     return open_core(
-        url or opening.url,
+        _address(url or opening.url, new=new),
         policy=opening.policy,
         embedder=opening.embedder,
         model=opening.model,
         reranker=opening.reranker,
     )
+
+
+def _address(url: str | None, *, new: bool) -> str | None:
+    """The url itself; raises `ConfigError` where a store is named that is not there nor to be made."""
+    if url is None or new:
+        return url
+    from engram.stores import keeper_of
+
+    keeper = keeper_of(url)
+    if keeper is not None and not keeper.exists:
+        raise ConfigError(f"--url: there is no store at {url}; mend the path, or begin one with engram add")
+    return url
 
 
 def scope(user: str | None, agent: str | None, run: str | None, tenant: str | None) -> ScopeIds:
@@ -174,7 +201,7 @@ def asked(
 def moment_of(text: str | None, name: str) -> str | None:
     """A time as people type it, in ISO 8601; a day or a month is its beginning, in UTC.
 
-    What is ISO 8601 already stays as it is. Raises `InvalidInput` naming the option where the text is no
+    What is ISO 8601 already stays as it is. Raises `Misuse` naming the option where the text is no
     time, or is one that two countries read differently.
     """
     if text is None:
@@ -186,7 +213,7 @@ def moment_of(text: str | None, name: str) -> str | None:
     else:
         return text
     if re.fullmatch(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\s*", text):
-        raise InvalidInput(f"{name}: {text!r} may be two days; write the year first, such as 2024-05-02")
+        raise Misuse(f"{name}: {text!r} may be two days; write the year first, such as 2024-05-02")
     from dateparser.date import DateDataParser  # 0.2 s, which plain times do not pay
 
     now = datetime.now(UTC).replace(tzinfo=None)
@@ -198,7 +225,7 @@ def moment_of(text: str | None, name: str) -> str | None:
     except (ValueError, OverflowError):
         read = None
     if read is None or read.date_obj is None:
-        raise InvalidInput(f"{name}: {text!r} is not a time; give one {TIMES}")
+        raise Misuse(f"{name}: {text!r} is not a time; give one {TIMES}")
     found: datetime = read.date_obj
     if read.period == "year":
         found = found.replace(month=1, day=1)

@@ -73,7 +73,7 @@ def worker(
     whose = Scope.of(**ids) if ids else None
     every = None if tend is None else _span(tend)
     patience = None if lease is None else timedelta(seconds=lease)
-    with closing(opened_core(context, url)) as core:
+    with closing(opened_core(context, url, new=True)) as core:
         _work(Worker(core, whose, poll, every, patience), once=once, json=json)
 
 

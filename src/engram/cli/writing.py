@@ -86,7 +86,7 @@ def add(
     said = {"role": role, "name": name, "time": moment_of(time, "--time"), "id": id}
     messages = _messages(text, {**said, "metadata": metadata_of(metadata)})
     ids, until = scope(user, agent, run, tenant), moment_of(expires, "--expires")
-    with status("adding"), opened(context, url) as memory:
+    with status("adding"), opened(context, url, new=True) as memory:
         done = memory.add(messages, kind=kind, expires=until, infer=infer, wait=wait, **ids)
     if until is not None and parse_time(until, "--expires")[0] <= datetime.now(UTC):
         complain("it has expired already: no search finds it, and engram tend erases it")
