@@ -158,7 +158,7 @@ def test_an_add_of_several_messages_asks_at_most_two_questions(scripted: Scripte
     receipt = memory.add([f"I like thing {number}." for number in range(1, 9)], user_id="ana")
     assert receipt.usage["model_calls"] == len(model.requests) - 1 <= 2
     liked = [record for record in held(memory) if record.metadata["relation"] == "likes"]
-    assert [record.sources for record in liked] == [(id,) for id in receipt.ids[:8]]
+    assert [record.sources[0] for record in liked] == list(receipt.ids[:8])
 
 
 def test_an_add_reads_and_writes_fewer_than_1500_tokens(open_memory: Open) -> None:

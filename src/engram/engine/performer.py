@@ -63,6 +63,8 @@ class Performer:
                 return self._find(effect)
             case fx.Facts():
                 return self._facts(effect)
+            case fx.Recent():
+                return self._recent(effect)
             case fx.Embed():
                 return self.core.embedder.embed(list(effect.texts))
             case fx.Model():
@@ -137,6 +139,21 @@ class Performer:
             ids = index.stated.ids(effect.subject, effect.relation, self.lens.records)
         found = [record for record in self._read(ids) if record.made_by == self.made_by]
         return sorted(found, key=lambda record: (record.arrival, record.id))
+
+    def _recent(self, effect: fx.Recent) -> list[Record]:
+        """The last turns of the scope, or those before one that have the very same scope."""
+        last = None if effect.before is None else next(iter(self.lens.records([effect.before])), None)
+        if effect.count < 1 or (effect.before is not None and last is None):
+            return []
+        found: list[Record] = []
+        depth = effect.count
+        while True:
+            with self.lens.index(self.scope) as index:
+                ids = index.recent(depth, now=micros(self.lens.moment), before=last)
+            found = [record for record in self._read(ids) if last is None or record.scope == last.scope]
+            if len(found) >= effect.count or len(ids) < depth:
+                return found[-effect.count :]
+            depth *= 4
 
     def _neighbours(self, effect: fx.Neighbours) -> list[Edge]:
         known = {record.id for record in self._read(effect.ids)}

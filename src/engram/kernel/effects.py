@@ -28,6 +28,7 @@ __all__ = [
     "Random",
     "Rank",
     "Read",
+    "Recent",
     "Score",
     "State",
     "StateValue",
@@ -158,6 +159,18 @@ class Read(Effect[list[Record]]):
     """Current records by id, in the order asked; ids not found in scope are left out."""
 
     ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recent(Effect[list[Record]]):
+    """The last `count` turns that hold text, oldest first by (time, arrival).
+
+    With the id of a turn as `before`: the turns before that one, of the same user, agent and run, whether
+    anything was derived from them yet or not. Without: the last turns of the program's scope.
+    """
+
+    count: int
+    before: str | None = None
 
 
 @dataclass(frozen=True)

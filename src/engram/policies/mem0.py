@@ -46,7 +46,7 @@ class Mem0(Policy):
 
     `form` is the paper's ("compare") or the later one ("add"). Each fact is compared with the `k` memories
     nearest to it, those as similar as `near` at least. `turns`: turns follow behind the facts that a search
-    finds. `instructions` go to the model with each extraction.
+    finds. Extraction is shown the `earlier` messages before the new ones, and `instructions`.
     """
 
     name: ClassVar[str] = "mem0"
@@ -55,6 +55,7 @@ class Mem0(Policy):
     k: int = 10
     near: float = 0.35
     turns: bool = True
+    earlier: int = 10
     instructions: str = ""
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class Mem0(Policy):
         """What the episodes say, and what that changes in the facts known."""
         if await Model() is None:
             return await reconcile_by_rules(by_rules(episodes), _BY_RULES)
-        extract = Extract(instructions=self.instructions)
+        extract = Extract(earlier=self.earlier, instructions=self.instructions)
         if self.form == "add":
             return await self._add(episodes, extract)
         said, _ = await extract.facts(episodes)
@@ -76,7 +77,7 @@ class Mem0(Policy):
         found = await each(Find(episode.text[:2000], self.k, ("fact",)) for episode in episodes)
         near = {hit.id: hit for hits in found for hit in hits}
         best = sorted(near.values(), key=lambda hit: (-hit.score, hit.id))[: self.k]
-        said, entities = await extract.facts(episodes, [hit.text for hit in best])
+        said, entities = await extract.facts(episodes, [hit.record for hit in best])
         changes = await reconcile_by_rules(said, single=False)
         return changes + await self._links(changes, entities)
 

@@ -124,7 +124,6 @@ class Compare:
         """Do what was decided on one fact; what cannot be done is said in the reason of its placing."""
         notes = [item.note] if item.note else []
         placed = not decisions
-        sources = (item.turn.id,)
         for decision in decisions[: self.shown]:
             number, reason = decision.memory, " ".join(decision.reason.split())[:_LONGEST]
             if decision.action == "ADD":
@@ -141,7 +140,7 @@ class Compare:
             memory = shown[number - 1]
             match decision.action:
                 case "NOOP":
-                    ledger.confirm(memory.id, sources, reason)
+                    ledger.confirm(memory.id, (item.turn.id,), reason)
                 case "UPDATE":
                     placed |= not self._reworded(ledger, item, memory, reason)
                 case "DELETE":
@@ -149,7 +148,7 @@ class Compare:
                     notes += [] if ended else [f"memory {memory.id} began later and stays"]
                     placed |= not (ended and item.fact.ended)
         if placed:
-            ledger.place(item.fact, item.turn.time, sources, reason="; ".join(notes))
+            ledger.place(item.fact, item.turn.time, item.sources, reason="; ".join(notes))
 
     def _reworded(self, ledger: Ledger, item: Said, memory: Record, reason: str) -> bool:
         """Put the fact in a memory's place; not where it belongs to another time, or is the next value."""
@@ -157,7 +156,7 @@ class Compare:
         earlier = starts is not None and memory.valid.start is not None and starts < memory.valid.start
         if earlier or item.fact.ended or (key_of(item.fact) == key_of(memory) and holds_one(item.fact)):
             return False
-        ledger.reword(memory.id, item.fact, (item.turn.id,), reason)
+        ledger.reword(memory.id, item.fact, item.sources, reason)
         return True
 
     def _ended(self, ledger: Ledger, item: Said, memory: Record, reason: str) -> bool:

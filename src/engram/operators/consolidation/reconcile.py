@@ -29,5 +29,5 @@ async def reconcile_by_rules(
     """
     ledger = await known_of(said)
     for item in said:
-        ledger.place(item.fact, item.turn.time, (item.turn.id,), single=single, reason=reason)
+        ledger.place(item.fact, item.turn.time, item.sources, single=single, reason=reason)
     return ledger.changes()

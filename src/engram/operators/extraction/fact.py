@@ -47,12 +47,16 @@ class Fact:
         return f"{said} (no longer)" if self.ended else said
 
     def valid(self, said: datetime) -> Interval:
-        """When it is true in the world, for something said at `said`."""
+        """When it is true in the world, for something said at `said`.
+
+        A plan whose day was over by then ("I decided last week to …") has no end: the day is another one.
+        """
         start = said if self.when is None else _midnight(self.when[0])
         if self.ended:
             return Interval(None, start)
         if self.lasting == "plan":
-            return Interval(said, None if self.when is None else _midnight(self.when[1]))
+            due = None if self.when is None else _midnight(self.when[1])
+            return Interval(said, due if due is not None and due > said else None)
         return Interval(start)
 
     def metadata(self) -> dict[str, Any]:

@@ -20,11 +20,20 @@ _BY_LASTING = {"state": 0.5, "plan": 0.4, "event": 0.3}
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A fact and the turn that says it; `note` is what an extractor has to tell of it."""
+    """A fact and the turn that says it; `note` is what an extractor has to tell of it.
+
+    `others` are the ids of what else it was made from, such as the earlier turn that tells who "she" is.
+    """
 
     fact: Fact
     turn: Record
     note: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The ids of all that it was made from, the turn first."""
+        return (self.turn.id, *self.others)
 
 
 def speaker_of(turn: Record) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engram.kernel.errors import InvalidInput
 from engram.kernel.protocols import Entry
+from engram.kernel.record import Record
 from engram.operators.retrieval.bm25 import Averages, rarity
 from engram.operators.retrieval.candidates import Candidates, ScopeColumns, bounds, choose
 from engram.operators.retrieval.codec import WordColumns, unpack_vectors, unpack_words
@@ -18,6 +19,7 @@ from engram.operators.retrieval.layout import GUARD, TOKENS, Layout
 from engram.operators.retrieval.pairs import telling
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import Parts, Query, Reading, read, term
+from engram.operators.retrieval.recent import last_turns
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
 from engram.operators.retrieval.speakers import Speakers
@@ -134,6 +136,12 @@ class ScopeIndex:
         self._settle()
         rows = self._choose(0, now, made_by, frozenset((kind,))).row
         return [self._rows.ids[row] for row in rows.tolist()]
+
+    def recent(self, count: int, *, now: int, before: Record | None = None) -> list[str]:
+        """The ids of the last `count` turns (see `last_turns`) that live on after `now`, in microseconds."""
+        self._settle()
+        turns = self._choose(0, now, None, frozenset(("episode",))).row
+        return last_turns(self._rows, turns, count, before)
 
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[int], list[tuple[int, Entry]]]:
         """New rows to make, rows to take out, and rows to mend in place."""

@@ -137,6 +137,10 @@ class Rows:
         """By stream: whether a long pause ends a session in it, because no run does."""
         return np.array(self._gapped, bool)[streams]
 
+    def stream_of(self, agent: str | None, run: str | None) -> int:
+        """The code of the stream of an agent's run, or -1."""
+        return self._streams.get((agent, run))
+
     def runs_called(self, names: Collection[str]) -> NDArray[np.bool_]:
         """By stream: whether its run has one of these names (in lower case)."""
         called = [
