@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engram.kernel.policy import Policy as Policy
     from engram.kernel.record import Hit as Hit
     from engram.kernel.record import Record as Record
+    from engram.kernel.schema import Schema as Schema
     from engram.memory import Memory as Memory
     from engram.operators.answering import Answer as Answer
     from engram.operators.packing import Context as Context
@@ -60,6 +61,7 @@ _HOMES = {
     "engram.upkeep": ("reembed",),
     "engram.kernel.policy": ("Policy",),
     "engram.kernel.record": ("Hit", "Record"),
+    "engram.kernel.schema": ("Schema",),
     "engram.kernel.errors": (
         "BadReply",
         "BudgetExceeded",

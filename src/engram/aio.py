@@ -22,6 +22,7 @@ from engram.kernel.clock import Clock
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.kernel.record import Hit, Record
+from engram.kernel.schema import Schema
 from engram.operators.answering import Answer
 from engram.operators.packing import Context
 
@@ -45,6 +46,7 @@ class AsyncMemory:
         embedder: Embedder | str | None = None,
         model: Chat | ChatModel | str | None = None,
         reranker: Reranker | AskingReranker | str | None = None,
+        schema: Schema | None = None,
         durability: str = "process",
         cache_mb: int = 512,
         clock: Clock | None = None,
@@ -56,6 +58,7 @@ class AsyncMemory:
             embedder=embedder,
             model=model,
             reranker=reranker,
+            schema=schema,
             durability=durability,
             cache_mb=cache_mb,
             clock=clock,

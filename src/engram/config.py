@@ -15,6 +15,7 @@ from engram.kernel.clock import Clock, utc_now
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import AskingReranker, Embedder, Reranker
+from engram.kernel.schema import Schema
 from engram.models import load_embedder
 from engram.stores import open_store
 
@@ -187,7 +188,9 @@ def _aware(clock: Clock) -> Clock:
     return checked
 
 
-def _check(durability: object, cache_mb: object) -> None:
+def _check(durability: object, cache_mb: object, schema: object) -> None:
+    if not isinstance(schema, Schema | None):
+        raise ConfigError(f"schema: expected Schema(…), got {type(schema).__name__}")
     if durability not in ("process", "power"):
         raise ConfigError(f"durability: {durability!r} is neither 'process' nor 'power'")
     if not isinstance(cache_mb, int) or cache_mb < _MIN_CACHE_MB:
@@ -209,9 +212,10 @@ def open_core(
 ) -> Core:
     """Open a store and join it with its models and policy.
 
+    schema: Schema | None = None,
     Raises `ConfigError`, `StoreError`, and for another embedder's store `NeedsMigration`, unless `mend`.
     """
-    _check(durability, cache_mb)
+    _check(durability, cache_mb, schema)
     chosen = load_policy(policy)
     vectors = chosen_embedder(embedder)
     asked, chat = _chat(model, seed)
@@ -234,3 +238,4 @@ def open_core(
     if not mend:
         core.check_identity()
     return core
+        schema=schema or Schema(),

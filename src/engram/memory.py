@@ -19,6 +19,7 @@ from engram.kernel.drive import run
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.kernel.record import Hit, Record
+from engram.kernel.schema import Schema
 from engram.operators.answering import Answer
 from engram.operators.packing import Context
 from engram.view import View
@@ -34,9 +35,9 @@ class Memory:
     `url` is `ram:`, `sqlite:///path` or `None` for one file in the platform's data folder. `policy` is a
     policy or its name, `embedder` one or a spec such as `sentence-transformers:NAME`. `model` is a chat
     model, its spec such as `openai:gpt-5-mini`, or a `Chat` with its settings; `reranker` one, or its spec.
-    `durability` is
-    `process` (survives a killed process) or `power` (also a power loss). `cache_mb` bounds the in-memory
-    indexes, in MB. The same `clock`, `seed` and model replies give the same memory, byte for byte.
+    `schema` says which facts and entities are wanted of what is said. `durability` is `process` (survives
+    a killed process) or `power` (also a power loss). `cache_mb` bounds the in-memory indexes, in MB.
+    The same `clock`, `seed` and model replies give the same memory, byte for byte.
 
     Every call takes the scope ids `tenant`, `user_id`, `agent_id`, `run_id` as keywords. Calls raise
     `InvalidInput` for arguments that cannot be taken, `StoreError` where the store fails, and
@@ -51,6 +52,7 @@ class Memory:
         embedder: Embedder | str | None = None,
         model: Chat | ChatModel | str | None = None,
         reranker: Reranker | AskingReranker | str | None = None,
+        schema: Schema | None = None,
         durability: str = "process",
         cache_mb: int = 512,
         clock: Clock | None = None,
@@ -62,6 +64,7 @@ class Memory:
             embedder=embedder,
             model=model,
             reranker=reranker,
+            schema=schema,
             durability=durability,
             cache_mb=cache_mb,
             clock=clock,

@@ -30,6 +30,8 @@ from engram.kernel.protocols import (
     WordEmbedder,
 )
 from engram.kernel.record import Record
+from engram.kernel.schema import Schema
+from engram.operators.retrieval.aside import SidedIndex
 from engram.operators.retrieval.codec import encode
 from engram.operators.retrieval.index import ScopeIndex
 
@@ -52,6 +54,7 @@ class Core:
     model: ChatModel | None = None
     chat: Chat | None = None
     reranker: Reranker | AskingReranker | None = None
+    schema: Schema = Schema()
     seed: int = 0
     cache_bytes: int = 512 << 20
     told: dict[str, Any] = field(default_factory=dict)

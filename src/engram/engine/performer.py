@@ -72,6 +72,8 @@ class Performer:
             case fx.Ask():
                 return self._ask(effect, path)
             case fx.Neighbours():
+            case fx.Wanted():
+                return self.core.schema
                 return self._neighbours(effect)
             case fx.Rank():
                 return self._rank(effect, path)

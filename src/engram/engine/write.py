@@ -11,9 +11,11 @@ from engram.engine.ingest import Draft, drafts
 from engram.engine.jobs import Outcome, run_lane
 from engram.engine.results import Item, Receipt
 from engram.kernel.effects import Task
+from engram.kernel.errors import InvalidInput
 from engram.kernel.operations import INTERACTIVE
 from engram.kernel.protocols import Batch, Committed, Job, Op, Put, PutJob
 from engram.kernel.scope import Scope
+from engram.operators.extraction.schema import misfit
 
 __all__ = ["AddRequest", "add"]
 
@@ -41,6 +43,7 @@ async def add(core: Core, request: AddRequest) -> Receipt:
         metadata=request.metadata,
         expires=request.expires,
     )
+    _check_facts(core, parsed)
     committed = await Task.of(_store, core, request, parsed)
     items = _items(parsed, committed)
     change_set = None if all(committed.duplicates) else str(committed.change_set)
@@ -59,6 +62,13 @@ async def add(core: Core, request: AddRequest) -> Receipt:
             usage[name] = usage.get(name, 0) + amount
     owed = next((id for id in committed.jobs if id not in outcomes or outcomes[id].left), None)
     return Receipt(items, change_set, owed, usage)
+
+
+def _check_facts(core: Core, parsed: Sequence[Draft]) -> None:
+    """Refuse facts, given with subject, relation and object, that break what the memory's schema declares."""
+    for number, draft in enumerate(parsed if core.schema.facts else ()):
+        if draft.record.kind == "fact" and (problem := misfit(core.schema, draft.record.metadata)):
+            raise InvalidInput(f"messages[{number}].metadata.{problem}; the memory's schema says so")
 
 
 def _store(core: Core, request: AddRequest, parsed: Sequence[Draft]) -> Committed:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from engram.kernel.record import Edge, Hit, Record
+from engram.kernel.schema import Schema
 
 __all__ = [
     "Ask",
@@ -34,6 +35,7 @@ __all__ = [
     "StateValue",
     "Task",
     "Under",
+    "Wanted",
     "each",
 ]
 
@@ -114,6 +116,14 @@ class Ask(Effect[T]):
 @dataclass(frozen=True)
 class Model(Effect["str | None"]):
     """The name of the chat model that `Ask` would ask; `None` where the memory has none."""
+
+
+@dataclass(frozen=True)
+class Wanted(Effect[Schema]):
+    """What the memory's owner wants taken from what is said: instructions, types of entities and facts.
+
+    An empty `Schema` where nothing was said. `Extract` and `by_rules` follow it; it is no part of `made_by`.
+    """
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from engram.kernel.changes import Add, Changes, Connect
-from engram.kernel.effects import Find, Model, Neighbours, Read, each
+from engram.kernel.changes import Add, Changes, Connect, Revise
+from engram.kernel.effects import Find, Model, Neighbours, Read, Wanted, each
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Hit, Record
 from engram.operators.consolidation.compare import Compare
 from engram.operators.consolidation.reconcile import reconcile_by_rules
-from engram.operators.extraction.model import Extract
+from engram.operators.extraction.model import Extract, FoundEntity
 from engram.operators.extraction.turns import by_rules
 from engram.operators.retrieval.stated import folded
 
@@ -64,13 +64,15 @@ class Mem0(Policy):
 
     async def write(self, episodes: Sequence[Record]) -> Changes:
         """What the episodes say, and what that changes in the facts known."""
+        schema = await Wanted()
         if await Model() is None:
-            return await reconcile_by_rules(by_rules(episodes), _BY_RULES)
+            return await reconcile_by_rules(by_rules(episodes, schema), _BY_RULES)
         extract = Extract(earlier=self.earlier, instructions=self.instructions)
         if self.form == "add":
             return await self._add(episodes, extract)
-        said, _ = await extract.facts(episodes)
-        return await Compare(self.k, self.near).changes(said)
+        said, entities = await extract.facts(episodes)
+        changes = await Compare(self.k, self.near).changes(said)
+        return changes + await self._links(changes, entities) if schema.entities else changes
 
     async def _add(self, episodes: Sequence[Record], extract: Extract) -> Changes:
         """The later form: what is known is shown, what is new is added and linked to what it names."""
@@ -81,21 +83,25 @@ class Mem0(Policy):
         changes = await reconcile_by_rules(said, single=False)
         return changes + await self._links(changes, entities)
 
-    async def _links(self, changes: Changes, entities: Sequence[str]) -> Changes:
+    async def _links(self, changes: Changes, entities: Sequence[FoundEntity]) -> Changes:
         """An entity for each name that is new, and an edge from each new fact to those that it names."""
         facts = [change for change in changes if isinstance(change, Add)]
-        names = [name for name in entities if any(folded(name) in folded(fact.text) for fact in facts)]
-        found = await each(Find(name, 5, ("entity",)) for name in names)
-        links: list[Add | Connect] = []
+        named = [item for item in entities if any(folded(item.name) in folded(fact.text) for fact in facts)]
+        found = await each(Find(item.name, 5, ("entity",)) for item in named)
+        links: list[Add | Revise | Connect] = []
         new = len(facts)
-        for name, hits in zip(names, found, strict=True):
-            known = [hit.id for hit in hits if folded(hit.text) == folded(name) and hit.record.made_by]
-            naming = [number for number, fact in enumerate(facts) if folded(name) in folded(fact.text)]
+        for item, hits in zip(named, found, strict=True):
+            own = (hit.record for hit in hits if hit.record.made_by)
+            same = [record for record in own if folded(record.text) == folded(item.name)]
+            naming = [number for number, fact in enumerate(facts) if folded(item.name) in folded(fact.text)]
             sources = tuple(dict.fromkeys(id for number in naming for id in facts[number].sources))
-            if not known:
-                links.append(Add(name, "entity", sources))
-                known, new = [f"#{new}"], new + 1
-            links += [Connect(f"#{number}", known[0], _MENTIONS, 1.0, sources) for number in naming]
+            more = {**(same[0].metadata if same else {}), **item.metadata}
+            if not same:
+                links.append(Add(item.name, "entity", sources, metadata=more))
+            elif more != same[0].metadata:
+                links.append(Revise(same[0].id, same[0].version, None, more, sources, "more is known of it"))
+            place, new = (same[0].id, new) if same else (f"#{new}", new + 1)
+            links += [Connect(f"#{number}", place, _MENTIONS, 1.0, sources) for number in naming]
         return Changes(tuple(links))
 
     async def read(self, query: Query) -> Recall:

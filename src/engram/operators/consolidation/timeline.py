@@ -60,6 +60,8 @@ def place(
     holding = next((record for record in same if start in record.valid), None)
     if holding is not None:
         metadata = _with_time(holding, start, sources) if one_at_a_time else None
+        if fact.labels.keys() - holding.metadata.keys():
+            metadata = {**fact.labels, **(metadata or holding.metadata)}
         return [Revise(holding.id, holding.version, metadata=metadata, sources=sources, reason="said again")]
     if not one_at_a_time:
         return [_add(fact, said, sources, start, valid.end)]
@@ -144,7 +146,9 @@ def _resumed(record: Record, start: datetime) -> Add | None:
 
 
 def holds_one(fact: Fact) -> bool:
-    """Whether the fact's relation has one value at a time."""
+    """Whether the fact's relation has one value at a time: as its schema says, else by its name."""
+    if fact.single is not None:
+        return fact.single
     return fact.lasting == "state" and (fact.relation in SINGLE or fact.relation.startswith("favourite "))
 
 

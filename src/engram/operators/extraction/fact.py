@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ class Fact:
     has happened at `when`; a `plan` stands until `when` is over. `when` is a half-open stretch of days,
     `None` where the source names none. `ended`: the source says that it holds no more. `confidence`
     and `importance` (`None`: nobody has judged it) lie in [0, 1]. `quote` is the clause it was taken from.
+    `single` says whether the relation has one value at a time (`None`: its name decides), and `labels` are
+    what a schema adds: types and attributes.
     """
 
     subject: str
@@ -32,6 +35,8 @@ class Fact:
     confidence: float = 1.0
     quote: str = ""
     importance: float | None = None
+    single: bool | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def text(self) -> str:
@@ -71,7 +76,7 @@ class Fact:
             found["importance"] = self.importance
         if self.when is not None:
             found["when"] = [day.isoformat() for day in self.when]
-        return found
+        return {**self.labels, **found}
 
 
 _SAYINGS = {

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from engram.kernel.effects import Ask, Recent, each
+from engram.kernel.effects import Ask, Recent, Wanted, each
 from engram.kernel.record import Record
+from engram.kernel.schema import Schema
 from engram.operators.extraction.borrowed import borrowed
-from engram.operators.extraction.fact import Fact, Lasting
+from engram.operators.extraction.fact import Fact
+from engram.operators.extraction.schema import (
+    FoundEntity,
+    FoundFact,
+    FoundFacts,
+    entities_of,
+    labelled,
+    reply_type,
+    told,
+    value_text,
+)
 from engram.operators.extraction.turns import Said, importance, speaker_of
 from engram.operators.retrieval.stated import folded
 
-__all__ = ["Extract", "FoundFact", "FoundFacts"]
+__all__ = ["Extract", "FoundEntity", "FoundFact", "FoundFacts"]
 
 _SYSTEM = (
     "You write down facts that are worth remembering from what people say: who they are, where they live and "
@@ -32,35 +44,13 @@ _EARLIER = 160  # characters of an earlier message
 
 
 @dataclass(frozen=True)
-class FoundFact:
-    """A fact as the model gives it; `turn` is the number of the turn that says it."""
-
-    turn: int
-    subject: str
-    relation: str
-    object: str
-    lasting: Lasting = "state"
-    date: str | None = None
-    ended: bool = False
-    confidence: float = 1.0
-    importance: float | None = None
-
-
-@dataclass(frozen=True)
-class FoundFacts:
-    """What the model finds in some turns; `entities` are the people, places and things that it names."""
-
-    facts: list[FoundFact]
-    entities: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class Extract:
     """Asks the model for the facts of turns, several in one question.
 
     A question holds at most `longest` characters of turns of one run; a longer turn is cut there, and its
     facts say so. The `earlier` messages before them are shown, each cut after 160 characters, so that the
-    turns are understood. At most `most` facts count of each reply.
+    turns are understood. At most `most` facts count of each reply. What the memory's schema wants is asked
+    for as well; a reply that does not follow it is one of the wrong form.
     """
 
     longest: int = 6000
@@ -70,32 +60,36 @@ class Extract:
 
     async def facts(
         self, turns: Sequence[Record], known: Sequence[Record] = ()
-    ) -> tuple[list[Said], list[str]]:
+    ) -> tuple[list[Said], list[FoundEntity]]:
         """The facts in `turns`, and the entities that they name. `known` is what need not be found again.
 
         A fact stands on its turn, and on what else was shown where it has words from there (`borrowed`).
         Raises what `Ask` raises.
         """
+        schema = await Wanted()
         groups = list(self._groups([turn for turn in turns if turn.text.strip()]))
+        wanted, system = reply_type(schema), self._system(schema)
         befores = await each(Recent(self.earlier, group[0].id) for group in groups)
         replies = await each(
-            Ask(self._prompt(group, before, known), FoundFacts, self._system())
+            Ask[Any](self._prompt(group, before, known), wanted, system)
             for group, before in zip(groups, befores, strict=True)
         )
         said: dict[tuple[str, ...], Said] = {}
-        entities: dict[str, str] = {}
-        for group, before, found in zip(groups, befores, replies, strict=True):
-            for item in self._checked(group, [*known, *before], found):
-                fact = item.fact
+        entities: dict[str, FoundEntity] = {}
+        for group, before, reply in zip(groups, befores, replies, strict=True):
+            named = list(entities_of(reply, self.most, _LONGEST))
+            types = {folded(entity.name): entity.type for entity in named}
+            for item, found in self._checked(group, [*known, *before], reply, system):
+                fact = labelled(found.fact, schema, item, types)
                 key = (folded(fact.subject), folded(fact.relation), folded(fact.object), str(fact.when))
-                said.setdefault((*key, str(fact.ended)), item)
-            for name in found.entities[: self.most]:
-                if name.strip() and len(name) <= _LONGEST:
-                    entities.setdefault(folded(name), " ".join(name.split()))
+                said.setdefault((*key, str(fact.ended)), replace(found, fact=fact))
+            for entity in named:
+                entities.setdefault(folded(entity.name), entity)
         return list(said.values()), list(entities.values())
 
-    def _system(self) -> str:
-        return f"{_SYSTEM} Besides: {self.instructions}" if self.instructions else _SYSTEM
+    def _system(self, schema: Schema) -> str:
+        own = f"{_SYSTEM} Besides: {self.instructions}" if self.instructions else _SYSTEM
+        return "\n".join(filter(None, (own, told(schema))))
 
     def _groups(self, turns: Sequence[Record]) -> Iterator[list[Record]]:
         group: list[Record] = []
@@ -129,24 +123,24 @@ class Extract:
         return f"{quoted}\n\nWhich facts do they state? The {self.most} that matter most, at most."
 
     def _checked(
-        self, turns: Sequence[Record], beside: Sequence[Record], found: FoundFacts
-    ) -> Iterator[Said]:
-        """The facts that can be used. Those of a turn that was not shown, or without words, are left out."""
-        notes = []
+        self, turns: Sequence[Record], beside: Sequence[Record], found: FoundFacts, system: str
+    ) -> Iterator[tuple[FoundFact, Said]]:
+        """The facts that can be used, as given and as read: of turns that were shown, and with words."""
+        cut = []
         if len(found.facts) > self.most:
-            notes.append(f"the first {self.most} of {len(found.facts):,} facts")
+            cut.append(f"the first {self.most} of {len(found.facts):,} facts")
         for item in found.facts[: self.most]:
             number = 1 if len(turns) == 1 else item.turn
-            parts = [" ".join(part.split()) for part in (item.subject, item.relation, item.object)]
+            parts = [" ".join(part.split()) for part in (item.subject, item.relation, value_text(item))]
             if not 1 <= number <= len(turns) or not all(0 < len(part) <= _LONGEST for part in parts):
                 continue
             turn = turns[number - 1]
             fact, note = _fact(item, parts[0], parts[1], parts[2], turn)
-            told = [*notes, *([note] if note else [])]
+            notes = [*cut, *([note] if note else [])]
             if len(turn.text) > self.longest:
-                told.append(f"of a text of which {self.longest:,} characters were read")
+                notes.append(f"of a text of which {self.longest:,} characters were read")
             shown = [*turns[number:], *beside, *turns[: number - 1]]
-            yield Said(fact, turn, "; ".join(told), borrowed(fact, turn, shown, self._system()))
+            yield item, Said(fact, turn, "; ".join(notes), borrowed(fact, turn, shown, system))
 
 
 def _fact(item: FoundFact, subject: str, relation: str, value: str, turn: Record) -> tuple[Fact, str]:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engram.kernel.record import Record
+from engram.kernel.schema import Schema
 from engram.operators.extraction.fact import Fact
 from engram.operators.extraction.rules import extract_by_rules
+from engram.operators.extraction.schema import fitted
 
 __all__ = ["Said", "by_rules", "importance", "speaker_of"]
 
@@ -46,11 +48,16 @@ def importance(fact: Fact) -> float:
     return 0.9 if fact.relation in _HIGH else _BY_LASTING[fact.lasting]
 
 
-def by_rules(turns: Sequence[Record]) -> list[Said]:
-    """The facts that people state in `turns`, by rule; what an assistant says of itself is none."""
+def by_rules(turns: Sequence[Record], schema: Schema | None = None) -> list[Said]:
+    """The facts that people state in `turns`, by rule; what an assistant says of itself is none.
+
+    Of those that a `schema` declares, only what fits it is taken, and bears its types.
+    """
+    wanted = schema or Schema()
     return [
-        Said(replace(fact, importance=importance(fact)), turn)
+        Said(replace(fitting, importance=importance(fitting)), turn)
         for turn in turns
         if turn.role in (None, "user")
         for fact in extract_by_rules(turn.text, speaker_of(turn), turn.time)
+        if (fitting := fitted(fact, wanted)) is not None
     ]
