@@ -216,15 +216,12 @@ def open_core(
     Raises `ConfigError`, `StoreError`, and for another embedder's store `NeedsMigration`, unless `mend`.
     """
     _check(durability, cache_mb, schema)
-    chosen = load_policy(policy)
-    vectors = chosen_embedder(embedder)
+    chosen, vectors = load_policy(policy), chosen_embedder(embedder)
     asked, chat = _chat(model, seed)
     again = None if reranker is None else _reranker(reranker)
-    aware = utc_now if clock is None else _aware(clock)
-    address = url or default_url()
-    store = open_store(address, durability=durability, clock=aware, seed=seed)
+    aware, address = utc_now if clock is None else _aware(clock), url or default_url()
     core = Core(
-        store=store,
+        store=open_store(address, durability=durability, clock=aware, seed=seed),
         policy=chosen,
         embedder=vectors,
         clock=aware,
