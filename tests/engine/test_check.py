@@ -73,7 +73,7 @@ MENDED = {
     "INSERT INTO lineage SELECT derived, version, 'stray' FROM lineage": "none of its sources",
     "INSERT OR IGNORE INTO lineage SELECT derived, 9, source FROM lineage": "version 9, which is not there",
     "DELETE FROM edge_reads": "edge e has a source without a row",
-    "INSERT INTO edge_reads VALUES ('stray', 'e')": "which is none of its sources",
+    "INSERT INTO edge_reads VALUES ('e', 1, 'stray')": "which is none of its sources",
     "DELETE FROM state_reads": "has read a record without a row",
     "INSERT INTO state_reads SELECT 'stray', id FROM states": "which it has not read",
     "DELETE FROM job_reads": "job j has read a record without a row",

@@ -5,12 +5,16 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from engram.kernel.clock import from_micros
 from engram.kernel.errors import StoreError
-from engram.kernel.protocols import Batch, Select, Stage, Switch
+from engram.kernel.protocols import Batch, Expunge, Select, SelectEdges, Stage, Switch
+from engram.kernel.record import Edge, Interval
+from engram.kernel.scope import Scope
 from engram.stores.sqlite import Migration, SqliteStore
 from engram.stores.sqlite.migrate import backups, built_in
 from engram.testing.builders import a_record
@@ -191,6 +195,43 @@ def test_many_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
     assert [worker.exitcode for worker in workers] == [0] * 6
     with closing(SqliteStore(tmp_path / "new.db", migrations=[*built_in(), NEXT])) as store:
         assert len(store.select(Select())) == 6
+
+
+_OLD_EDGES = """
+INSERT INTO edges VALUES (
+    'e2', 'b', 'a', 'knows', 'default', 'ana', NULL, 'run é', 1, 2, 3, 4, 0.5, 'm:1', 2, 3, '["a"]',
+    '{"x": [1]}'
+);
+INSERT INTO edges VALUES (
+    'e1', 'a', 'b', 'knows', 'default', 'ana', NULL, NULL, NULL, NULL, 3, NULL, 1.0, NULL, 2, NULL, '[]', '{}'
+);
+INSERT INTO edge_reads VALUES ('a', 'e2');
+UPDATE counter SET last = 7;
+"""
+
+
+def test_edges_of_an_older_format(tmp_path: Path) -> None:
+    """They come over whole, one without records in its scope too, and have numbers to follow them by."""
+    path = tmp_path / "old.db"
+    with closing(SqliteStore(path, migrations=built_in()[:4])):
+        pass
+    with closing(sqlite3.connect(path)) as link:
+        link.executescript(_OLD_EDGES)
+    with closing(SqliteStore(path)) as store:
+        ana = Scope(user_id="ana")
+        plain = Edge("e1", "a", "b", "knows", ana, Interval(), Interval(from_micros(3)), opened=2, sequence=8)
+        times = Interval(from_micros(1), from_micros(2)), Interval(from_micros(3), from_micros(4))
+        ended = Edge(
+            *("e2", "b", "a", "knows", replace(ana, run_id="run é"), *times, 0.5, ("a",), "m:1", {"x": [1]}),
+            *(2, 3, 1, 9),
+        )
+        assert store.edges(SelectEdges(history=True)) == [plain, ended]
+        assert store.sequence().last == 9
+        for id in "ab":
+            put_one(store, a_record(id, id=id))
+        assert store.check() == []
+        store.commit(Batch((Expunge(("a",)),)))
+        assert store.edges(SelectEdges(history=True)) == []
 
 
 @pytest.mark.parametrize("whose", ["user_id", "agent_id"])

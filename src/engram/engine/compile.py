@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from engram.engine.core import Core, with_entries
 from engram.engine.erasing import RETIRED_BY, erasure
 from engram.engine.ingest import check_text, json_value
+from engram.engine.relations import Relations
 from engram.engine.results import Item
 from engram.kernel import changes as ch
 from engram.kernel.errors import Conflict, InvalidInput
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import (
     Close,
-    CloseEdge,
     Mark,
     Op,
     Put,
-    PutEdge,
     PutState,
     Require,
     StateRow,
     Supersede,
 )
-from engram.kernel.record import KINDS, Edge, Interval, Record, derived_id
+from engram.kernel.record import KINDS, Interval, Record, derived_id
 from engram.kernel.scope import Scope
 
 __all__ = ["Compiled", "compile_changes"]
@@ -60,7 +60,8 @@ class _Compiler:
         self.now = core.now()
         self.out = Compiled()
         self.added: list[Record] = []
-        self.edges = 0
+        self.relations = Relations(core, job, policy.made_by, scope, self.now)
+        self.merged: dict[str, str] = {}
         self.required: dict[str, int | None] = {}
 
     def compile(self, change: ch.Change) -> None:
@@ -76,7 +77,7 @@ class _Compiler:
             case ch.Connect():
                 self._connect(change)
             case ch.Disconnect():
-                self.out.ops.append(CloseEdge(change.id, self.now))
+                self.relations.disconnect(change.id, change.version, change.end)
             case ch.Reinforce():
                 self._reinforce(change)
             case ch.SetState():
@@ -86,19 +87,22 @@ class _Compiler:
 
     def finish(self) -> Compiled:
         """The operations, the checks on everything that they stand on in front."""
+        self.out.ops.extend(self.relations.operations())
         if self.required:
             self.out.ops.insert(0, Require(tuple(self.required.items())))
         self.out.ops = with_entries(self.core, self.out.ops)
         return self.out
 
     def _resolve(self, id: str) -> str:
-        """The id itself, or that of the n-th `Add` of these changes for "#n"."""
-        if not id.startswith("#"):
-            return id
-        try:
-            return self.added[int(id[1:])].id
-        except (ValueError, IndexError):
-            raise InvalidInput(f"{id!r} names no Add before it in these changes") from None
+        """The id itself, or that of the n-th `Add` of these changes for "#n"; of what it became part of."""
+        if id.startswith("#"):
+            try:
+                id = self.added[int(id[1:])].id
+            except (ValueError, IndexError):
+                raise InvalidInput(f"{id!r} names no Add before it in these changes") from None
+        while id in self.merged:
+            id = self.merged[id]
+        return id
 
     def _target(self, id: str, version: int | None = None, *, own: bool = True) -> Record:
         """A record in scope, at the version that the policy read."""
@@ -172,49 +176,40 @@ class _Compiler:
             )
         self._next(old, change.reason, valid=Interval(old.valid.start, end))
         for cause in self._sources(change.sources):
-            self._edge(old, cause, RETIRED_BY, 1.0, (cause.id,), {})
+            self.relations.connect(old, cause, RETIRED_BY, Interval(self.now), (cause,))
 
     def _merge(self, change: ch.Merge) -> None:
         into = self._target(change.into, change.version)
         others = [self._target(id, version) for id, version in change.others]
-        text = into.text if change.text is None else check_text(change.text, "Merge.text")
-        sources = _union(into.sources, [source for other in others for source in other.sources])
-        self._next(into, change.reason, text=text, sources=sources)
+        if into.id in {other.id for other in others}:
+            raise InvalidInput(f"Merge: {into.id} cannot become part of itself")
+        self._next(
+            into,
+            change.reason,
+            text=into.text if change.text is None else check_text(change.text, "Merge.text"),
+            metadata=into.metadata if change.metadata is None else _plain(change.metadata, "Merge.metadata"),
+            sources=_union(into.sources, [source for other in others for source in other.sources]),
+        )
         for other in others:
             self.out.ops.append(Close(other.id, other.version, max(self.now, other.known.start or self.now)))
             self.out.items.append(Item("merged", other.id, reason=f"into {into.id}"))
+            self.merged[other.id] = into.id
+        self.relations.move([other.id for other in others], into)
 
     def _connect(self, change: ch.Connect) -> None:
         source, target = self._sources([change.source, change.target])
-        causes = tuple(record.id for record in self._sources(change.sources))
-        self._edge(
-            source, target, change.type, change.weight, causes, _plain(change.metadata, "Connect.metadata")
-        )
-
-    def _edge(
-        self,
-        source: Record,
-        target: Record,
-        type: str,
-        weight: float,
-        causes: tuple[str, ...],
-        metadata: dict[str, Any],
-    ) -> None:
-        edge = Edge(
-            id=derived_id(self.job, 1_000_000 + self.edges),
-            source=source.id,
-            target=target.id,
-            type=check_text(type, "Connect.type"),
-            scope=Scope.shared([source.scope, target.scope]),
-            valid=Interval(self.now),
-            known=Interval(self.now),
-            weight=weight,
-            sources=causes,
-            made_by=self.policy.made_by,
-            metadata=metadata,
-        )
-        self.edges += 1
-        self.out.ops.append(PutEdge(edge))
+        causes = self._sources(change.sources)
+        said = min((cause.time for cause in causes), default=self.now)
+        start = change.valid_start or _since(change, said)
+        if change.valid_end is not None and start is not None and change.valid_end < start:
+            raise InvalidInput(f"Connect: valid time ends ({change.valid_end}) before it starts ({start})")
+        if not isfinite(change.weight):
+            raise InvalidInput(f"Connect: weight {change.weight!r} is no finite number")
+        if not check_text(change.type, "Connect.type"):
+            raise InvalidInput("Connect: type is empty; name the relation")
+        metadata = _plain(change.metadata, "Connect.metadata")
+        valid = Interval(start, change.valid_end)
+        self.relations.connect(source, target, change.type, valid, causes, float(change.weight), metadata)
 
     def _reinforce(self, change: ch.Reinforce) -> None:
         old = self._target(change.id, own=False)
@@ -246,7 +241,7 @@ def _union(first: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *more]))
 
 
-def _since(change: ch.Add, said: datetime) -> datetime | None:
+def _since(change: ch.Add | ch.Connect, said: datetime) -> datetime | None:
     """When it began, where that is not told: when it was said, unless it was over by then."""
     return None if change.valid_end is not None and change.valid_end <= said else said
 

@@ -20,6 +20,7 @@ from engram.kernel.protocols import (
     PutJob,
     Require,
     Select,
+    SelectEdges,
     Supersede,
 )
 from engram.kernel.record import Edge, Interval, Record
@@ -161,10 +162,12 @@ def _freed(core: Core, gone: Mapping[str, Record]) -> dict[str, Interval]:
     """Valid times, as first believed, of retired records all of whose causes go."""
     retired: set[str] = set()
     for pattern in _tenants(gone.values()):
-        edges = [edge for edge in core.store.edges(pattern, list(gone)) if edge.type == RETIRED_BY]
+        asked = SelectEdges(pattern, tuple(gone), "in", types=(RETIRED_BY,))
+        edges = core.store.edges(asked)
         retired |= {edge.source for edge in edges if edge.target in gone} - gone.keys()
-        for edge in core.store.edges(pattern, sorted(retired)) if retired else ():
-            if edge.type == RETIRED_BY and edge.target not in gone:
+        asked = replace(asked, touching=tuple(sorted(retired)), direction="out")
+        for edge in core.store.edges(asked) if retired else ():
+            if edge.target not in gone:
                 retired.discard(edge.source)
     first = core.store.select(Select(ids=tuple(sorted(retired)), history=True))
     return {record.id: record.valid for record in first if record.version == 1}
@@ -176,11 +179,11 @@ def _tenants(records: Iterable[Record]) -> list[Scope]:
 
 def _edges_kept(core: Core, gone: dict[str, Record], kept: dict[str, list[Record]]) -> list[Edge]:
     """Edges of surviving records, which the rewriting of those records would take along."""
-    edges: dict[str, Edge] = {}
+    edges: dict[tuple[str, int], Edge] = {}
     for pattern in _tenants(versions[-1] for versions in kept.values()):
-        for edge in core.store.edges(pattern, list(kept), history=True):
+        for edge in core.store.edges(SelectEdges(pattern, tuple(kept), history=True)):
             if not {edge.source, edge.target, *edge.sources} & gone.keys():
-                edges[edge.id] = edge
+                edges[edge.id, edge.version] = edge
     return list(edges.values())
 
 

@@ -20,7 +20,7 @@ from engram.engine.core import Core
 from engram.engine.imported import FORMAT
 from engram.engine.progress import Progress
 from engram.kernel.errors import Conflict, InvalidInput
-from engram.kernel.protocols import Select, StateRow
+from engram.kernel.protocols import Select, SelectEdges, StateRow
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 
@@ -159,7 +159,8 @@ def _spool(core: Core, request: ExportRequest, file: TextIO, last: int) -> tuple
                 request.progress(min(count, total), total)
     for pattern in scopes:
         for edge in _edges(core, pattern, wanted, last, everything=request.span.everything):
-            put({"type": "edge", **_portable(edge.to_dict())}, [(edge.opened, edge.closed)])
+            line = {"type": "edge", **_portable(edge.to_dict()), "version": edge.version}
+            put(line, [(edge.opened, edge.closed)])
         for row in core.store.states(pattern) if request.span.everything else ():
             put(_state_line(row), None)
     if request.progress is not None:
@@ -228,9 +229,10 @@ def _versions(core: Core, page: Sequence[Record], last: int) -> Iterator[list[Re
 def _edges(
     core: Core, pattern: Scope, wanted: Callable[[Record], bool], last: int, *, everything: bool
 ) -> Iterator[Edge]:
-    edges = [edge for edge in core.store.edges(pattern, history=True) if edge.opened <= last]
-    for first in range(0, len(edges), _PAGE):
-        part = edges[first : first + _PAGE]
+    place = 0, "", 0
+    while page := core.store.edges(SelectEdges(pattern, history=True, after=place, limit=_PAGE)):
+        place = page[-1].opened, page[-1].id, page[-1].version
+        part = [edge for edge in page if edge.opened <= last]
         if not everything:
             named = {id: None for edge in part for id in (edge.source, edge.target, *edge.sources)}
             found = core.store.select(Select(ids=tuple(named), closed=True))

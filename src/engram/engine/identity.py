@@ -18,6 +18,7 @@ from engram.kernel.protocols import (
     Reindex,
     RequireInfo,
     Select,
+    SelectEdges,
     StateRow,
     Store,
     Supersede,
@@ -94,9 +95,9 @@ class Guarded:
         """As the store's."""
         return self._store.sequence()
 
-    def edges(self, scope: Scope, ids: Sequence[str] | None = None, history: bool = False) -> list[Edge]:
+    def edges(self, what: SelectEdges) -> list[Edge]:
         """As the store's."""
-        return self._store.edges(scope, ids, history)
+        return self._store.edges(what)
 
     def states(self, scope: Scope, policy: str | None = None, name: str | None = None) -> list[StateRow]:
         """As the store's."""

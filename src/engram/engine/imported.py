@@ -318,10 +318,15 @@ def _edge(fields: Mapping[str, Any]) -> Edge:
     for name in ("id", "source", "target"):
         _id(getattr(edge, name), name)
     check_text(edge.type, "edge")
+    _in_order(edge.valid, "valid")
     _in_order(edge.known, "known")
+    version: object = edge.version
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 < version < 1 << 40:
+        raise InvalidInput(f"version: {version!r:.40} is no number of a version")
     if not isfinite(edge.weight):
         raise InvalidInput(f"weight: {edge.weight!r} is no finite number")
-    return replace(edge, weight=float(edge.weight), metadata=_mapping(edge.metadata, "metadata"))
+    metadata = _mapping(edge.metadata, "metadata")
+    return replace(edge, weight=float(edge.weight), metadata=metadata, sequence=0)
 
 
 def _state(fields: Mapping[str, Any]) -> StateRow:

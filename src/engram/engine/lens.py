@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from engram.engine import views
 from engram.engine.cache import IndexCache
 from engram.kernel.clock import Clock, micros
-from engram.kernel.protocols import Entry, Position, Select, Store
-from engram.kernel.record import Record
+from engram.kernel.protocols import Entry, Position, Select, SelectEdges, Store
+from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 from engram.kernel.show import moment
 from engram.operators.retrieval.index import ScopeIndex
@@ -40,6 +41,10 @@ class Lens(Protocol):
 
     def page(self, scope: Scope, after: int, limit: int) -> tuple[list[Record], int | None]:
         """Versions seen in `scope` behind an arrival, by arrival, and where to go on (`None`: the end)."""
+        ...
+
+    def edges(self, what: SelectEdges) -> list[Edge]:
+        """The versions of edges seen, as `what` asks; times and history in it are the lens's to set."""
         ...
 
     def shows(self, record: Record) -> bool:
@@ -79,6 +84,10 @@ class Present:
         """Open latest versions by arrival."""
         found = self._store.select(Select(scope=scope, after=after, limit=limit))
         return found, found[-1].arrival if len(found) == limit else None
+
+    def edges(self, what: SelectEdges) -> list[Edge]:
+        """Open versions that have not ended in the world."""
+        return self._store.edges(replace(what, lasting=self._clock()))
 
     def shows(self, record: Record) -> bool:
         """Whether it is current: neither ended in the world nor expired."""
@@ -154,6 +163,11 @@ class AsOf:
         """The versions of that time by arrival."""
         ids = self._store.select(Select(scope=scope, after=after, limit=limit, closed=True))
         return self.records([record.id for record in ids]), ids[-1].arrival if len(ids) == limit else None
+
+    def edges(self, what: SelectEdges) -> list[Edge]:
+        """The versions of that time that were true at the moment asked."""
+        lasting = self._known if self._valid is None else None
+        return self._store.edges(replace(what, known_at=self._known, valid_at=self._valid, lasting=lasting))
 
     def shows(self, record: Record) -> bool:
         """Whether the version was true at the moment asked."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from engram.engine.core import Core
@@ -16,7 +17,7 @@ from engram.kernel.clock import micros
 from engram.kernel.drive import run
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy
-from engram.kernel.protocols import AskingReranker
+from engram.kernel.protocols import AskingReranker, SelectEdges
 from engram.kernel.record import Edge, Hit, Record
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.dates import named_times
@@ -65,15 +66,17 @@ class Performer:
                 return self._facts(effect)
             case fx.Recent():
                 return self._recent(effect)
+            case fx.Entities():
+                return self._entities(effect.names)
             case fx.Embed():
                 return self.core.embedder.embed(list(effect.texts))
             case fx.Model():
                 return None if self.core.model is None else self.core.model.name
             case fx.Ask():
                 return self._ask(effect, path)
-            case fx.Neighbours():
             case fx.Wanted():
                 return self.core.schema
+            case fx.Neighbours():
                 return self._neighbours(effect)
             case fx.Rank():
                 return self._rank(effect, path)
@@ -142,6 +145,18 @@ class Performer:
         found = [record for record in self._read(ids) if record.made_by == self.made_by]
         return sorted(found, key=lambda record: (record.arrival, record.id))
 
+    def _entities(self, names: Sequence[str]) -> list[list[Record]]:
+        with self.lens.index(self.scope) as index:
+            ids = [index.named.ids(name, self.lens.records) for name in names]
+        found = {record.id: record for record in self._read(list(dict.fromkeys(chain(*ids))))}
+        return [
+            sorted(
+                (found[id] for id in named if id in found and self.lens.shows(found[id])),
+                key=lambda record: (record.arrival, record.id),
+            )
+            for named in ids
+        ]
+
     def _recent(self, effect: fx.Recent) -> list[Record]:
         """The last turns of the scope, or those before one that have the very same scope."""
         last = None if effect.before is None else next(iter(self.lens.records([effect.before])), None)
@@ -158,9 +173,11 @@ class Performer:
             depth *= 4
 
     def _neighbours(self, effect: fx.Neighbours) -> list[Edge]:
-        known = {record.id for record in self._read(effect.ids)}
-        edges = self.core.store.edges(self.scope, sorted(known))
-        return [edge for edge in edges if not effect.types or edge.type in effect.types]
+        known = tuple(sorted(record.id for record in self._read(effect.ids)))
+        asked = SelectEdges(self.scope, known, effect.direction, effect.types, makers=(None, self.made_by))
+        if effect.limit is not None:
+            asked = replace(asked, newest=True, limit=effect.limit)
+        return self.lens.edges(asked) if known else []
 
     def _rank(self, effect: fx.Rank, path: str) -> list[float]:
         reranker = self.core.reranker

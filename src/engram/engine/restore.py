@@ -24,6 +24,7 @@ from engram.kernel.protocols import (
     RequireInfo,
     Reserve,
     Select,
+    SelectEdges,
 )
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
@@ -90,11 +91,15 @@ class _Restore:
 
     def _take(self, lines: Sequence[Line]) -> None:
         core, aliases, tally = self._core, self._proof.aliases, self._tally
-        present = _present(core, lines)
+        present, edges = _present(core, lines), _held_edges(core, lines)
         new: list[Line] = []
         for line in lines:
-            if line.edge is not None and line.edge.id not in present:
-                new.append(line.renamed(aliases))
+            if line.edge is not None:
+                held = edges.get(line.edge.id, ())
+                if line.edge.version not in [edge.version for edge in held] and not any(
+                    edge.current for edge in held
+                ):
+                    new.append(line.renamed(aliases))
             elif line.state is not None:
                 there = core.store.states(line.state.scope, line.state.policy, line.state.name)
                 new.extend([] if there else [line])
@@ -152,11 +157,16 @@ def _numbered(item: Stamped, base: int) -> Stamped:
 
 
 def _present(core: Core, lines: Sequence[Line]) -> frozenset[str]:
-    """The ids of records and edges of these lines that are in the store."""
+    """The ids of records of these lines that are in the store."""
     ids = tuple(line.versions[0].id for line in lines if line.versions)
-    found = {record.id for record in core.store.select(Select(ids=ids, closed=True))} if ids else set[str]()
-    edges = [line.edge for line in lines if line.edge is not None]
-    for tenant in {edge.scope.tenant for edge in edges}:
-        sources = sorted({edge.source for edge in edges})
-        found |= {edge.id for edge in core.store.edges(Scope(tenant), sources, history=True)}
-    return frozenset(found)
+    found = core.store.select(Select(ids=ids, closed=True)) if ids else []
+    return frozenset(record.id for record in found)
+
+
+def _held_edges(core: Core, lines: Sequence[Line]) -> dict[str, list[Edge]]:
+    """The versions that are in the store of edges of these lines, by id."""
+    ids = tuple(line.edge.id for line in lines if line.edge is not None)
+    held: dict[str, list[Edge]] = {}
+    for edge in core.store.edges(SelectEdges(ids=ids, history=True)) if ids else ():
+        held.setdefault(edge.id, []).append(edge)
+    return held

@@ -10,11 +10,12 @@ from engram.engine.core import Core
 from engram.engine.erasing import erase, erasure
 from engram.engine.ingest import check_text, id_text, json_value
 from engram.engine.lens import expired
+from engram.engine.relations import edges_of, reversal, stood_on
 from engram.engine.results import Item, Receipt
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engram.kernel.operations import REPAIRING
-from engram.kernel.protocols import Batch, Close, CloseEdge, Job, Op, PutEdge, PutJob, Select, Supersede
+from engram.kernel.protocols import Batch, Close, Job, Op, PutJob, Select, Supersede
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 
@@ -121,13 +122,15 @@ def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
     """Reverse a commit; raises `Conflict` naming the later change sets that stand on it."""
     number = _number(change_set)
     touched = core.store.select(Select(change_set=number, history=True))
-    edges = [edge for edge in core.store.edges(scope, history=True) if number in (edge.opened, edge.closed)]
+    edges = edges_of(core, number)
     if not touched and not edges:
         raise NotFound(f"there is no change set {change_set!r}, it changed no records, or they were erased")
-    if not all(scope.covers(record.scope) for record in touched):
+    scopes = {record.scope for record in touched}
+    scopes |= {edge.scope for versions in edges.values() for edge in versions}
+    if not all(map(scope.covers, scopes)):
         raise NotFound(f"there is no change set {change_set!r} in this scope")
     latest = {item.id: item for item in _latest(core, touched)}
-    _refuse_if_stood_on(core, touched, latest, number)
+    _refuse_if_stood_on(core, touched, latest, edges, number)
     before = {record.id for record in touched if record.closed == number and record.opened != number}
     ops: list[Op] = []
     items: list[Item] = []
@@ -136,7 +139,7 @@ def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
         if op is not None and item is not None:
             ops.append(op)
             items.append(item)
-    ops.extend(_reverse_edge(edge, number, core) for edge in edges)
+    ops.extend(reversal(core, edges, number))
     if not ops:
         raise Conflict(f"change set {change_set} has been taken back already")
     committed = core.store.commit(Batch(tuple(ops)))
@@ -158,7 +161,11 @@ def _number(change_set: str | int) -> int:
 
 
 def _refuse_if_stood_on(
-    core: Core, touched: Sequence[Record], latest: Mapping[str, Record], number: int
+    core: Core,
+    touched: Sequence[Record],
+    latest: Mapping[str, Record],
+    edges: Mapping[str, Sequence[Edge]],
+    number: int,
 ) -> None:
     """Raise `Conflict` where later changes stand on what this change set opened, or on its text."""
     opened = [record for record in touched if record.opened == number]
@@ -172,6 +179,8 @@ def _refuse_if_stood_on(
     if said:
         found = core.store.select(Select(derived_from=said))
         later.update(item.opened for item in found if item.opened > number)
+    fresh = [item.id for item in opened if item.id not in before and latest[item.id].current]
+    later |= stood_on(core, edges, fresh, number)
     if later:
         names = ", ".join(str(item) for item in sorted(later))
         raise Conflict(
@@ -205,9 +214,3 @@ def _reverse(
     words, vector = core.encode([again], now=True)[0]
     item = Item("superseded", record.id, record.origin, f"back to version {record.version}")
     return Supersede(again, latest.version, words, vector), item
-
-
-def _reverse_edge(edge: Edge, number: int, core: Core) -> Op:
-    if edge.opened == number:
-        return CloseEdge(edge.id, core.now())
-    return PutEdge(replace(edge, known=Interval(edge.known.start), closed=None))

@@ -69,18 +69,26 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """`others` become part of `into`, which takes their sources and, if given, a new text."""
+    """`others` become part of `into`, which takes their sources and, if given, a new text and metadata.
+
+    Open edges of `others` are moved to `into`; those between them end.
+    """
 
     into: str
     version: int
     others: tuple[tuple[str, int], ...]
     text: str | None = None
     reason: str = ""
+    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A new edge from `source` to `target`."""
+    """A new edge from `source` to `target`; `sources` are the ids of the records that it stands on.
+
+    Without `valid_start` it holds from the earliest time of its sources, without sources from now; where
+    `valid_end` is no later than that, since nobody knows when.
+    """
 
     source: str
     target: str
@@ -88,14 +96,21 @@ class Connect:
     weight: float = 1.0
     sources: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    valid_start: datetime | None = None
+    valid_end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """The edge stops holding now."""
+    """The edge ends: with `end` it stops being true in the world then, without it is believed no more.
+
+    `version` is the one that was read, where that matters.
+    """
 
     id: str
+    end: datetime | None = None
     reason: str = ""
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from engram.kernel.record import Edge, Hit, Record
+from engram.kernel.record import Direction, Edge, Hit, Record
 from engram.kernel.schema import Schema
 
 __all__ = [
     "Ask",
     "Columns",
+    "Direction",
     "Each",
     "Effect",
     "Embed",
+    "Entities",
     "Facts",
     "Find",
     "Model",
@@ -155,6 +157,17 @@ class Facts(Effect[list[Record]]):
 
 
 @dataclass(frozen=True)
+class Entities(Effect[list[list[Record]]]):
+    """For each name the current records of kind `entity`, said or the policy's own, that have it, by arrival.
+
+    All of them for certain: the name equals the entity's text or one of its metadata's `aliases`,
+    whatever their case and spacing.
+    """
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Score(Effect[Columns]):
     """Columns of signals over every candidate; `signals` names what is wanted, empty for all."""
 
@@ -185,10 +198,17 @@ class Recent(Effect[list[Record]]):
 
 @dataclass(frozen=True)
 class Neighbours(Effect[list[Edge]]):
-    """Current edges that touch any of the records."""
+    """Edges that touch any of the records, said or the policy's own, as the program sees the store.
+
+    Those that are believed and have not ended; under `as_of` those of then. `direction` is `out` where the
+    records are to be the edges' sources, `in` where their targets. Oldest first by change set; with
+    `limit` those that were changed last, newest first.
+    """
 
     ids: tuple[str, ...]
     types: tuple[str, ...] = ()
+    direction: Direction = "both"
+    limit: int | None = None
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,9 @@ class Mark:
 class Expunge:
     """Destroy records: versions, entries, lineage, edges that touch them, jobs and states that read them.
 
-    An edge goes with its source, its target or any of its `sources`; a job by its `reads`. Surviving
-    records keep the ids of what was destroyed in their `sources`: supersede or expunge them in the same
-    batch. What is gone already is passed over.
+    A version of an edge goes with its source, its target or any of its `sources`; a job by its `reads`.
+    Surviving records keep the ids of what was destroyed in their `sources`: supersede or expunge them in
+    the same batch. What is gone already is passed over.
     """
 
     ids: tuple[str, ...]
@@ -128,17 +128,24 @@ class Require:
 
 @dataclass(frozen=True, slots=True)
 class PutEdge:
-    """Insert an edge, or replace the one with its id."""
+    """Insert a version of an edge, or replace the one with its id and version.
+
+    `sequence` is the store's to set, as are `opened` and `closed` where the edge does not say.
+    """
 
     edge: Edge
 
 
 @dataclass(frozen=True, slots=True)
 class CloseEdge:
-    """End an edge's known time. Fails with `Conflict` where it is gone or has ended."""
+    """End the known time of an edge's open version; a `PutEdge` may put the next one behind it.
+
+    Fails with `Conflict` where none is open, or another than `expected`.
+    """
 
     id: str
     at: datetime
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

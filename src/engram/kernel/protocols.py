@@ -34,7 +34,7 @@ from engram.kernel.operations import (
     Switch,
     Unstage,
 )
-from engram.kernel.record import Edge, Record
+from engram.kernel.record import Direction, Edge, Record
 from engram.kernel.scope import Scope
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "Reranker",
     "Reserve",
     "Select",
+    "SelectEdges",
     "Stage",
     "StateRow",
     "Store",
@@ -229,6 +230,37 @@ class Select:
     limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SelectEdges:
+    """Which edges to read; the conditions are joined by "and".
+
+    `ids` are the edges' own; `touching` selects those with one of these records at an end, `out` where it
+    is the source, `in` where it is the target; `makers` those made by any of these (`None`: said).
+    Without `history` and `known_at` the open version of each edge; with `known_at` what was believed at
+    that moment, with `history` every version. `valid_at` selects what was true at that moment, `lasting`
+    what had not ended by it. `change_set` selects versions that this change set opened or closed. `scope`
+    is a pattern.
+
+    Order: by (opened, id, version), behind `after` where it is such a triple; where `after` is a sequence,
+    those behind it, by sequence; with `newest` by sequence, the last one first. `limit` counts versions.
+    """
+
+    scope: Scope | None = None
+    touching: tuple[str, ...] | None = None
+    direction: Direction = "both"
+    types: tuple[str, ...] = ()
+    makers: tuple[str | None, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    change_set: int | None = None
+    history: bool = False
+    known_at: datetime | None = None
+    valid_at: datetime | None = None
+    lasting: datetime | None = None
+    after: int | tuple[int, str, int] | None = None
+    newest: bool = False
+    limit: int | None = None
+
+
 class Store(Protocol):
     """A transactional database of records, versions, edges, jobs, states and index entries.
 
@@ -256,8 +288,12 @@ class Store(Protocol):
         """Where the history stands now, other processes' commits included. Costs microseconds."""
         ...
 
-    def edges(self, scope: Scope, ids: Sequence[str] | None = None, history: bool = False) -> list[Edge]:
-        """Edges in scope, of the given records or all; open ones, or with `history` all."""
+    def edges(self, what: SelectEdges) -> list[Edge]:
+        """Edges.
+
+        Whoever reads those behind the last sequence seen, with `history`, knows every edge: a version
+        comes again when it closes, before the one that follows it. Erased ones count as `erasures`.
+        """
         ...
 
     def states(self, scope: Scope, policy: str | None = None, name: str | None = None) -> list[StateRow]:

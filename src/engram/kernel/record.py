@@ -16,6 +16,7 @@ __all__ = [
     "KINDS",
     "ROLES",
     "TEXT_MARK",
+    "Direction",
     "Edge",
     "Hit",
     "Interval",
@@ -42,6 +43,8 @@ Kind = Literal[
 """What a record is: something said or done, or what was made of it."""
 Role = Literal["user", "assistant", "system", "developer", "tool"]
 """Who said a message."""
+Direction = Literal["both", "out", "in"]
+"""Which edges of a record: all, those that lead from it, those that lead to it."""
 KINDS: tuple[str, ...] = get_args(Kind)
 """All kinds of record."""
 ROLES: tuple[str, ...] = get_args(Role)
@@ -210,7 +213,12 @@ class Record(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A typed, weighted relation between two records, on both time axes."""
+    """A typed, weighted relation between two records, on both time axes.
+
+    A change of its valid time or of an end opens a new `version` and closes the known time of the one
+    before it. `sequence` is the number of the version's last change in this store, by which a graph in
+    memory follows the store.
+    """
 
     id: str
     source: str
@@ -225,11 +233,19 @@ class Edge:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     opened: int = 0
     closed: int | None = None
+    version: int = 1
+    sequence: int = 0
+
+    @property
+    def current(self) -> bool:
+        """Whether this version is what the system believes now (its known time is open)."""
+        return self.closed is None and self.known.end is None
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as JSON values."""
+        """Every field as JSON values; the store's own `sequence` is left out."""
         return {
             "id": self.id,
+            "version": self.version,
             "source": self.source,
             "target": self.target,
             "edge": self.type,

@@ -19,6 +19,7 @@ __all__ = [
     "RESERVED",
     "check_info",
     "edge_lost",
+    "edge_moved",
     "fact_moved",
     "fresh_ids",
     "gone",
@@ -162,6 +163,11 @@ def not_staged(id: str) -> Conflict:
 def edge_lost(id: str) -> Conflict:
     """The refusal to end an edge that is not there or has ended."""
     return Conflict(f"edge {id} is not there or closed already; read the edges again")
+
+
+def edge_moved(id: str, expected: int | None, present: int) -> Conflict:
+    """The refusal to end another version of an edge than the one that was read."""
+    return Conflict(f"edge {id} is at version {present}, expected {expected}; read the edges again")
 
 
 def state_moved(row: StateRow, present: int) -> Conflict:

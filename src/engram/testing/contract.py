@@ -11,6 +11,7 @@ import pytest
 from engram.kernel.errors import Conflict, StoreError
 from engram.kernel.protocols import Batch, Expunge, Put, PutInfo, Require, Select, Store
 from engram.testing.builders import ANA, Timeline, a_record
+from engram.testing.contract_edges import EdgeContract
 from engram.testing.contract_entries import StagingContract
 from engram.testing.contract_index import EntryContract, ErasureContract
 from engram.testing.contract_records import RecordContract, VersionContract, put_one
@@ -22,7 +23,13 @@ THREADS, ROUNDS = 4, 25
 
 
 class StoreContract(
-    RecordContract, VersionContract, EntryContract, StagingContract, ErasureContract, WorkContract
+    RecordContract,
+    VersionContract,
+    EdgeContract,
+    EntryContract,
+    StagingContract,
+    ErasureContract,
+    WorkContract,
 ):
     """Subclass it as `TestX` and give a fixture `opener`: a callable that opens the store under test.
 

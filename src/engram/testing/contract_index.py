@@ -17,6 +17,7 @@ from engram.kernel.protocols import (
     PutJob,
     PutState,
     Select,
+    SelectEdges,
     StateRow,
     Store,
     Supersede,
@@ -131,7 +132,7 @@ class ErasureContract:
         store.commit(Batch((Expunge((record.id, "nowhere")),)))
         assert store.select(Select(history=True)) == [other]
         assert [entry.id for entry in store.entries(ANA, history=True)] == [other.id]
-        assert [edge.id for edge in store.edges(ANA, history=True)] == ["stays"]
+        assert [edge.id for edge in store.edges(SelectEdges(ANA, history=True))] == ["stays"]
         assert [row.name for row in store.states(ANA)] == ["stays"]
         assert [job.id for job in store.jobs()] == ["stays"]
         assert store.sequence().erasures == before.erasures + 1

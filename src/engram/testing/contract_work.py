@@ -1,4 +1,4 @@
-"""What a store must do with edges, states, jobs and facts."""
+"""What a store must do with states, jobs and facts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ import pytest
 from engram.kernel.errors import InvalidInput
 from engram.kernel.protocols import (
     Batch,
-    CloseEdge,
     EndJob,
     Job,
     Lease,
     Put,
-    PutEdge,
     PutInfo,
     PutJob,
     PutState,
     StateRow,
     Store,
 )
-from engram.kernel.record import Edge, Interval
-from engram.kernel.scope import Scope
 from engram.testing.builders import ANA, START, a_record, day
 from engram.testing.contract_records import BEN, put_one, refused
 
@@ -33,23 +29,7 @@ HOUR = timedelta(hours=1)
 
 
 class WorkContract:
-    """Edges, states, jobs and facts."""
-
-    def test_edges(self, store: Store) -> None:
-        """They come back whole, by record or by scope, and end."""
-        a, b, c = (put_one(store, a_record(text)).id for text in "abc")
-        edge = Edge("e1", a, b, "knows", ANA, Interval(START), Interval(START), 0.5, (c,), "m:1", {"x": [1]})
-        done = store.commit(Batch((PutEdge(edge), PutEdge(replace(edge, id="e2", source=c)))))
-        assert store.edges(ANA, [a]) == [replace(edge, opened=done.change_set)]
-        assert [found.id for found in store.edges(Scope(), [b])] == ["e1", "e2"]
-        assert store.edges(BEN) == []
-        ended = store.commit(Batch((CloseEdge("e1", day(1)),)))
-        assert [found.id for found in store.edges(ANA)] == ["e2"]
-        closed = store.edges(ANA, [a], history=True)[0]
-        assert (closed.known.end, closed.closed) == (day(1), ended.change_set)
-        assert "e1" in refused(store, CloseEdge("e1", day(2)))
-        store.commit(Batch((PutEdge(replace(edge, weight=0.25)),)))
-        assert [found.weight for found in store.edges(ANA, [a])] == [0.25]
+    """States, jobs and facts."""
 
     def test_states(self, store: Store) -> None:
         """Each write names the version it replaces."""

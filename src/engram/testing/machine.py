@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from engram.kernel.clock import micros
-from engram.kernel.protocols import Entry, Position, Select, Store
+from engram.kernel.protocols import Entry, Position, Select, SelectEdges, Store
+from engram.kernel.record import Edge
 from engram.kernel.scope import Scope
 from engram.testing.rules import EntryRules, RecordRules, WorkRules
 from engram.testing.strategies import KINDS, addresses, ends, moments, numbers, patterns
@@ -32,6 +33,7 @@ class SideBySide(RecordRules, EntryRules, WorkRules):
         super().__init__()
         self.other: Store | None = None
         self.copy: dict[str, Entry] = {}
+        self.edges: dict[tuple[str, int], Edge] = {}
         self.followed = Position(0, 0)
 
     def again(self) -> Store:
@@ -107,7 +109,9 @@ class SideBySide(RecordRules, EntryRules, WorkRules):
         ids = None if picks is None else [self.pick(number) for number in picks]
         jobs = self.job_ids[:3]
         calls: list[Callable[[Store], object]] = [
-            lambda store: store.edges(scope, ids, history),
+            lambda store: store.edges(
+                SelectEdges(scope, None if ids is None else tuple(ids), history=history)
+            ),
             lambda store: store.states(scope),
             lambda store: store.states(scope, "sum", "x"),
             lambda store: store.jobs(scope, "write"),
@@ -116,6 +120,36 @@ class SideBySide(RecordRules, EntryRules, WorkRules):
         ]
         for call in calls:
             assert call(self.tested) == call(self.plain)
+
+    @rule(
+        what=st.builds(
+            SelectEdges,
+            scope=st.none() | patterns,
+            direction=st.sampled_from(("both", "out", "in")),
+            types=st.sampled_from(((), ("knows",), ("likes", "knows"))),
+            makers=st.sampled_from((None, None, (None,), ("sum:1",), (None, "sum:1"))),
+            change_set=st.none() | st.none() | numbers,
+            history=st.booleans(),
+            known_at=st.none() | moments,
+            valid_at=st.none() | moments,
+            lasting=st.none() | moments,
+            after=st.none() | numbers | st.tuples(numbers, st.just("edge-1"), st.integers(0, 2)),
+            newest=st.booleans(),
+            limit=st.none() | st.integers(1, 4),
+        ),
+        picks=st.none() | st.lists(numbers, max_size=3),
+        named=st.none() | st.none() | st.lists(numbers, max_size=3),
+    )
+    def select_edges(
+        self, what: SelectEdges, picks: Sequence[int] | None, named: Sequence[int] | None
+    ) -> None:
+        """Read edges in any way."""
+        what = replace(
+            what,
+            touching=None if picks is None else tuple(self.pick(number) for number in picks),
+            ids=None if named is None else tuple(f"edge-{number % 8}" for number in named),
+        )
+        assert self.tested.edges(what) == self.plain.edges(what), what
 
     @rule()
     @precondition(lambda self: self.durable)
@@ -147,8 +181,13 @@ class SideBySide(RecordRules, EntryRules, WorkRules):
         """Keep a copy of the latest entries by following the sequence, as an index does."""
         position = self.tested.sequence()
         if position.erasures != self.followed.erasures:
-            self.copy, self.followed = {}, Position(0, position.erasures)
+            self.copy, self.edges, self.followed = {}, {}, Position(0, position.erasures)
         for entry in self.tested.entries(Scope(), self.followed.last, 10_000):
             self.copy[entry.id] = entry
+        for edge in self.tested.edges(SelectEdges(history=True, after=self.followed.last)):
+            self.edges[edge.id, edge.version] = edge
         self.followed = position
+        assert self.edges == {
+            (edge.id, edge.version): edge for edge in self.plain.edges(SelectEdges(history=True))
+        }
         assert self.copy == {entry.id: entry for entry in self.plain.entries(Scope(), 0, 10_000)}

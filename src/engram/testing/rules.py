@@ -29,6 +29,7 @@ from engram.kernel.protocols import (
     RequireInfo,
     Reserve,
     Select,
+    SelectEdges,
     Stage,
     StateRow,
     Supersede,
@@ -201,30 +202,58 @@ class EntryRules(Driven):
 class WorkRules(Driven):
     """What happens to edges, states, jobs and facts."""
 
-    @rule(source=numbers, goal=numbers, scope=scopes, end=ends, again=st.booleans(), data=metadata)
+    @rule(
+        source=numbers,
+        goal=numbers,
+        scope=scopes,
+        end=ends,
+        over=ends,
+        again=st.booleans(),
+        version=st.sampled_from((1, 1, 2)),
+        data=metadata,
+    )
     def put_edge(
-        self, source: int, goal: int, scope: Scope, end: datetime | None, again: bool, data: Any
+        self,
+        source: int,
+        goal: int,
+        scope: Scope,
+        end: datetime | None,
+        over: datetime | None,
+        again: bool,
+        version: int,
+        data: Any,
     ) -> None:
-        """Insert or replace an edge."""
+        """Insert or replace a version of an edge."""
         id = self.edge_ids[0] if again and self.edge_ids else f"edge-{len(self.edge_ids)}"
         self.edge_ids += [id]
         edge = Edge(
             id,
             self.pick(source),
             self.pick(goal),
-            "knows",
+            "knows" if source % 3 else "likes",
             scope,
-            Interval(START),
+            Interval(START, over),
             Interval(START, end),
-            sources=(self.pick(source + goal),),
+            sources=(self.pick(source + goal),) if goal % 3 else (),
+            made_by=None if source % 2 else "sum:1",
             metadata=data,
+            version=version,
         )
         self.commit(PutEdge(edge))
 
-    @rule(number=numbers, at=moments)
-    def close_edge(self, number: int, at: datetime) -> None:
+    @rule(number=numbers, at=moments, expected=st.sampled_from((None, None, 1, 2)))
+    def close_edge(self, number: int, at: datetime, expected: int | None) -> None:
         """End an edge."""
-        self.commit(CloseEdge(self.edge_ids[number % len(self.edge_ids)] if self.edge_ids else "none", at))
+        id = self.edge_ids[number % len(self.edge_ids)] if self.edge_ids else "none"
+        self.commit(CloseEdge(id, at, expected))
+
+    @rule(number=numbers, goal=numbers, at=moments)
+    def move_edge(self, number: int, goal: int, at: datetime) -> None:
+        """Open a new version of an edge, with another end."""
+        ids = (self.edge_ids[number % len(self.edge_ids)],) if self.edge_ids else ()
+        for edge in self.plain.edges(SelectEdges(ids=ids)):
+            moved = replace(edge, target=self.pick(goal), version=edge.version + 1, opened=0)
+            self.commit(CloseEdge(edge.id, at, edge.version), PutEdge(replace(moved, known=Interval(at))))
 
     @rule(scope=scopes, name=names, value=payloads, version=st.sampled_from((1, 1, 2, 3)), read=numbers)
     def put_state(self, scope: Scope, name: str, value: Any, version: int, read: int) -> None:

@@ -23,7 +23,7 @@ from engram.operators.retrieval.recent import last_turns
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
 from engram.operators.retrieval.speakers import Speakers
-from engram.operators.retrieval.stated import Stated
+from engram.operators.retrieval.stated import Named, Stated
 
 __all__ = ["ScopeIndex"]
 
@@ -53,6 +53,7 @@ class ScopeIndex:
         self._candidates: dict[tuple[int, str | None, frozenset[str]], Candidates] = {}
         self._speakers = Speakers()
         self.stated = Stated()
+        self.named = Named()
         self._readings: dict[str, tuple[int, Reading]] = {}
         self._alive = 0
         self._loose = False
@@ -64,7 +65,7 @@ class ScopeIndex:
     @property
     def nbytes(self) -> int:
         """Bytes held in memory, estimated."""
-        parts = (self._rows, self._vectors, self._postings, self._layout, self.stated)
+        parts = (self._rows, self._vectors, self._postings, self._layout, self.stated, self.named)
         return sum(part.nbytes for part in parts)
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -80,6 +81,7 @@ class ScopeIndex:
         words = unpack_words([entry.words for entry in fresh])
         units = unpack_vectors([entry.vector for entry in fresh], self._dimensions)
         self.stated.follow(entries)
+        self.named.follow(entries)
         self.last = max(self.last, *(entry.sequence for entry in entries))
         self._alive += len(fresh) - len(dead)
         self._averages = None

@@ -1,16 +1,17 @@
-"""Which facts say something of whom: an exact look-up by subject and relation, beside the signals."""
+"""Exact look-ups beside the signals: which facts say something of whom, which entities have a name."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 from engram.kernel.protocols import Entry
 from engram.kernel.record import Record
 
-__all__ = ["Stated", "folded"]
+__all__ = ["Named", "Stated", "folded"]
 
-_EACH = 250  # bytes a fact takes here, measured
+_EACH = 250  # bytes a key takes here, measured
 
 
 def folded(text: object) -> str:
@@ -18,38 +19,73 @@ def folded(text: object) -> str:
     return " ".join(unicodedata.normalize("NFKC", str(text)).casefold().split())
 
 
-class Stated:
-    """The ids of facts by subject and relation, as their metadata names them.
+Reading = Callable[[Sequence[str]], list[Record]]
+"""Gives records by id."""
+Key = TypeVar("Key")
 
-    It is told of entries that changed, and reads those facts when it is next asked.
+
+class _Map(Generic[Key]):
+    """The ids of records of one kind by keys that `keys` gives of each.
+
+    It is told of entries that changed, and reads those records when it is next asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str, keys: Callable[[Record], Iterable[Key]]) -> None:
+        self._kind, self._of = kind, keys
         self._changed: set[str] = set()
-        self._key: dict[str, tuple[str, str]] = {}
-        self._ids: dict[tuple[str, str], set[str]] = {}
+        self._keys: dict[str, tuple[Key, ...]] = {}
+        self._ids: dict[Key, set[str]] = {}
 
     @property
     def nbytes(self) -> int:
         """Bytes held in memory, estimated."""
-        return _EACH * (len(self._key) + len(self._changed))
+        return _EACH * (sum(map(len, self._keys.values())) + len(self._changed))
 
     def follow(self, entries: Iterable[Entry]) -> None:
-        """Take note of facts that came, changed or went."""
-        self._changed.update(entry.id for entry in entries if entry.kind == "fact")
+        """Take note of records of the kind that came, changed or went."""
+        self._changed.update(entry.id for entry in entries if entry.kind == self._kind)
 
-    def ids(self, subject: str, relation: str, read: Callable[[Sequence[str]], list[Record]]) -> list[str]:
+    def of(self, key: Key, read: Reading) -> list[str]:
+        """The ids of the records that have the key, sorted."""
+        for id in self._changed:
+            for old in self._keys.pop(id, ()):
+                self._ids[old].discard(id)
+        changed, self._changed = sorted(self._changed), set()
+        for record in read(changed) if changed else ():
+            keys = self._keys[record.id] = tuple(dict.fromkeys(self._of(record)))
+            for new in keys:
+                self._ids.setdefault(new, set()).add(record.id)
+        return sorted(self._ids.get(key, ()))
+
+
+class Stated(_Map[tuple[str, str]]):
+    """The ids of facts by subject and relation, as their metadata names them."""
+
+    def __init__(self) -> None:
+        super().__init__("fact", _subject)
+
+    def ids(self, subject: str, relation: str, read: Reading) -> list[str]:
         """The ids of the facts of a subject and relation, sorted; `read` gives records by id."""
-        if self._changed:
-            for id in self._changed:
-                if key := self._key.pop(id, None):
-                    self._ids[key].discard(id)
-            for record in read(sorted(self._changed)):
-                key = (
-                    folded(record.metadata.get("subject", "")),
-                    folded(record.metadata.get("relation", "")),
-                )
-                self._key[record.id] = key
-                self._ids.setdefault(key, set()).add(record.id)
-            self._changed.clear()
-        return sorted(self._ids.get((folded(subject), folded(relation)), ()))
+        return self.of((folded(subject), folded(relation)), read)
+
+
+class Named(_Map[str]):
+    """The ids of entities by name: their text, and the aliases in their metadata."""
+
+    def __init__(self) -> None:
+        super().__init__("entity", _names)
+
+    def ids(self, name: str, read: Reading) -> list[str]:
+        """The ids of the entities that have the name, sorted; `read` gives records by id."""
+        return self.of(folded(name), read)
+
+
+def _subject(fact: Record) -> Iterator[tuple[str, str]]:
+    yield folded(fact.metadata.get("subject", "")), folded(fact.metadata.get("relation", ""))
+
+
+def _names(entity: Record) -> Iterator[str]:
+    aliases = entity.metadata.get("aliases", ())
+    for name in (entity.text, *(aliases if isinstance(aliases, list | tuple) else [aliases])):
+        if key := folded(name):
+            yield key

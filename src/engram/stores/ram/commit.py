@@ -30,10 +30,10 @@ from engram.kernel.protocols import (
     Unstage,
 )
 from engram.kernel.record import Interval, Record
+from engram.stores.ram.edges import close_edge, drop_edges, put_edge
 from engram.stores.ram.entries import apply_entry, put_info
 from engram.stores.ram.tables import Row, Tables
 from engram.stores.shared import (
-    edge_lost,
     fresh_ids,
     gone,
     id_taken,
@@ -84,9 +84,10 @@ class Commit:
             case Require():
                 self._require(op)
             case PutEdge():
-                self._put_edge(op)
+                edge = put_edge(self._tables, op, self._change_set, self._take())
+                self._raise_counter(edge.opened, edge.closed or 0)
             case CloseEdge():
-                self._close_edge(op)
+                close_edge(self._tables, op, self._change_set, self._take())
             case PutState():
                 self._put_state(op)
             case PutJob():
@@ -111,6 +112,8 @@ class Commit:
         tables.last = max(self._next - 1, self._change_set)
         if len(tables.log) > 2 * sum(map(len, tables.rows.values())) + _SPARE:
             tables.log = sorted((row.sequence, id) for id, rows in tables.rows.items() for row in rows)
+        if len(tables.edge_log) > 2 * len(tables.edges) + _SPARE:
+            tables.edge_log = sorted((edge.sequence, key) for key, edge in tables.edges.items())
         return Committed(self._change_set, tuple(self._ids), tuple(self._duplicates), tuple(self._jobs))
 
     def _take(self) -> int:
@@ -238,9 +241,7 @@ class Commit:
                 tables.drop(tables.staged, (id, version))
             if record.origin is not None:
                 tables.drop(tables.origins, (record.scope, record.origin))
-        for edge in list(tables.edges.values()):
-            if not ids.isdisjoint((edge.source, edge.target, *edge.sources)):
-                tables.drop(tables.edges, edge.id)
+        drop_edges(tables, ids)
         for job in list(tables.jobs.values()):
             if not ids.isdisjoint(job.reads):
                 tables.drop(tables.jobs, job.id)
@@ -258,22 +259,6 @@ class Commit:
             latest = rows[-1].record
             if version is not None and (latest.version != version or not latest.current):
                 raise version_moved(id, version, latest.version, is_open=latest.current)
-
-    def _put_edge(self, op: PutEdge) -> None:
-        edge = op.edge
-        closed = self._change_set if edge.closed is None and edge.known.end is not None else edge.closed
-        self._raise_counter(edge.opened, closed or 0)
-        edge = replace(
-            edge, metadata=plain(dict(edge.metadata)), opened=edge.opened or self._change_set, closed=closed
-        )
-        self._tables.set(self._tables.edges, edge.id, edge)
-
-    def _close_edge(self, op: CloseEdge) -> None:
-        edge = self._tables.edges.get(op.id)
-        if edge is None or edge.closed is not None:
-            raise edge_lost(op.id)
-        edge = replace(edge, known=Interval(edge.known.start, op.at), closed=self._change_set)
-        self._tables.set(self._tables.edges, edge.id, edge)
 
     def _put_state(self, op: PutState) -> None:
         row = op.row

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from engram.kernel.clock import Clock, micros, utc_now
 from engram.kernel.errors import ConfigError, StoreError
-from engram.kernel.protocols import Batch, Committed, Entry, Job, Position, Select, StateRow
+from engram.kernel.protocols import Batch, Committed, Entry, Job, Position, Select, SelectEdges, StateRow
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 from engram.stores.ram.commit import Commit
+from engram.stores.ram.edges import select_edges
 from engram.stores.ram.entries import derived_wrong
 from engram.stores.ram.tables import Tables
 from engram.stores.shared import ids_alone, plain, sortable, store_tag
@@ -101,19 +102,10 @@ class RamStore:
             tables = self._alive()
             return Position(tables.last, tables.erasures)
 
-    def edges(self, scope: Scope, ids: Sequence[str] | None = None, history: bool = False) -> list[Edge]:
-        """Edges in scope, by (opened, id)."""
+    def edges(self, what: SelectEdges) -> list[Edge]:
+        """Edges."""
         with self._lock:
-            touched = None if ids is None else frozenset(ids)
-            found = [
-                edge
-                for edge in self._alive().edges.values()
-                if scope.covers(edge.scope)
-                and (touched is None or edge.source in touched or edge.target in touched)
-                and (history or (edge.closed is None and edge.known.end is None))
-            ]
-            found.sort(key=lambda edge: (edge.opened, edge.id))
-            return [replace(edge, metadata=plain(edge.metadata)) for edge in found]
+            return select_edges(self._alive(), what)
 
     def states(self, scope: Scope, policy: str | None = None, name: str | None = None) -> list[StateRow]:
         """States by (policy, scope, name)."""

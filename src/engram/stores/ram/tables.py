@@ -63,7 +63,10 @@ class Tables:
         self.rows: dict[str, tuple[Row, ...]] = {}
         self.origins: dict[tuple[Scope, str], str] = {}
         self.arrivals: dict[int, str] = {}
-        self.edges: dict[str, Edge] = {}
+        self.edges: dict[tuple[str, int], Edge] = {}
+        self.edge_versions: dict[str, tuple[int, ...]] = {}
+        self.touching: dict[str, dict[tuple[str, int], None]] = {}
+        self.edge_log: list[tuple[int, tuple[str, int]]] = []
         self.states: dict[tuple[str, Scope, str], StateRow] = {}
         self.jobs: dict[str, Job] = {}
         self.info: dict[str, str] = {}
@@ -72,12 +75,14 @@ class Tables:
         self.last = 0
         self.erasures = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
-        self._before: tuple[int, int, list[tuple[int, str]], int] = (0, 0, self.log, 0)
+        self._before = (0, 0)
+        self._logs = (self.log, 0, self.edge_log, 0)
 
     def begin(self) -> None:
         """Start a commit."""
         self._undo.clear()
-        self._before = (self.last, self.erasures, self.log, len(self.log))
+        self._before = (self.last, self.erasures)
+        self._logs = (self.log, len(self.log), self.edge_log, len(self.edge_log))
 
     def set(self, table: dict[K, V], key: K, value: V) -> None:
         """Set a row, to be undone if the commit fails."""
@@ -96,8 +101,10 @@ class Tables:
                 table.pop(key, None)
             else:
                 table[key] = value
-        self.last, self.erasures, self.log, length = self._before
+        self.last, self.erasures = self._before
+        self.log, length, self.edge_log, edges = self._logs
         del self.log[length:]
+        del self.edge_log[edges:]
 
     @property
     def size(self) -> int:

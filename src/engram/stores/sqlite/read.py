@@ -9,18 +9,26 @@ from typing import Any
 
 from engram.kernel.clock import micros
 from engram.kernel.protocols import Entry, Job, Position, Select, StateRow
-from engram.kernel.record import Edge, Record
+from engram.kernel.record import Record
 from engram.kernel.scope import Scope
 from engram.stores.shared import ids_alone, pack, sortable
 from engram.stores.sqlite.queries import queries
-from engram.stores.sqlite.rows import edge_of, job_of, record_of, scope_fields, scope_key, state_of
+from engram.stores.sqlite.rows import (
+    SCOPE_COLUMNS,
+    bound_scope,
+    job_of,
+    record_of,
+    scope_fields,
+    scope_key,
+    scope_pattern,
+    state_of,
+)
 
-__all__ = ["edges", "entries", "info", "jobs", "position", "scopes", "select", "states"]
+__all__ = ["entries", "info", "jobs", "position", "scopes", "select", "states"]
 
 _SQL = queries("read")
 _ENTRIES = queries("entries")
 _POSITION = _SQL["position"]
-_FIELDS = ("tenant", "user_id", "agent_id", "run_id")
 _SPAN = 4  # a span of so many pages is looked through before the scope's own index is asked
 _CHUNK = 5000
 Bound = dict[str, Any]
@@ -54,7 +62,7 @@ def select(connection: sqlite3.Connection, what: Select) -> list[Record]:
 
 def _page(connection: sqlite3.Connection, what: Select, where: str, bound: Bound) -> list[Record]:
     """The first `limit` records of a scope by arrival: places from its index, rows only for those."""
-    limit, pattern = what.limit or 0, _pattern(what.scope or Scope())
+    limit, pattern = what.limit or 0, scope_pattern(what.scope or Scope())
     found: list[Record] = []
     connection.execute("BEGIN")
     try:
@@ -87,8 +95,8 @@ def _conditions(what: Select) -> tuple[list[str], Bound]:
     if what.ids is not None:
         need("where_ids", ids=pack(what.ids))
     if what.scope is not None:
-        conditions.append(_SQL["where_scope"].format(pattern=_pattern(what.scope)))
-        bound.update(_bound(what.scope))
+        conditions.append(_SQL["where_scope"].format(pattern=scope_pattern(what.scope)))
+        bound.update(bound_scope(what.scope))
     if what.kinds:
         need("where_kinds", kinds=pack(what.kinds))
     if what.origins is not None:
@@ -119,9 +127,9 @@ def entries(
     A page is first looked for in the next few thousand numbers of the whole store, which is the fastest
     way where the scope holds much of it; where that gives too few, the scope's index is asked.
     """
-    bound: Bound = {**_bound(scope), "after": after, "limit": limit, "upto": after + _SPAN * limit}
+    bound: Bound = {**bound_scope(scope), "after": after, "limit": limit, "upto": after + _SPAN * limit}
 
-    pattern = _pattern(scope)
+    pattern = scope_pattern(scope)
     tables = ("records", "versions") if history else ("records",)
 
     def page(name: str) -> list[Entry]:
@@ -145,28 +153,14 @@ def _entry_sql(name: str, pattern: str, table: str) -> str:
     return _SQL[name].format(columns=_SQL["entry_columns"], pattern=pattern, table=table)
 
 
-def edges(
-    connection: sqlite3.Connection, scope: Scope, ids: Sequence[str] | None, *, history: bool
-) -> list[Edge]:
-    """Edges in scope, by (opened, id)."""
-    conditions, bound = [_pattern(scope)], _bound(scope)
-    if ids is not None:
-        conditions.append(_SQL["where_touches"])
-        bound["ids"] = pack(list(ids))
-    if not history:
-        conditions.append(_SQL["where_edge_open"])
-    sql = _SQL["edges"].format(where=" AND ".join(conditions))
-    return [edge_of(row) for row in connection.execute(sql, bound).fetchall()]
-
-
 def states(
     connection: sqlite3.Connection, scope: Scope, policy: str | None, name: str | None
 ) -> list[StateRow]:
     """States, by (policy, scope, name)."""
-    conditions, bound = [_pattern(scope)], _bound(scope)
+    conditions, bound = [scope_pattern(scope)], bound_scope(scope)
     if policy is not None:
         conditions = [_SQL["where_policy"]]
-        bound.update(zip(_FIELDS, scope_fields(scope), strict=True), policy=policy)
+        bound.update(zip(SCOPE_COLUMNS, scope_fields(scope), strict=True), policy=policy)
     if name is not None:
         conditions.append(_SQL["where_name"])
         bound["name"] = name
@@ -181,8 +175,8 @@ def jobs(
     """Jobs, by (created, id)."""
     conditions, bound = ["1"], Bound()
     if scope is not None:
-        conditions.append(_pattern(scope))
-        bound.update(_bound(scope))
+        conditions.append(scope_pattern(scope))
+        bound.update(bound_scope(scope))
     if kind is not None:
         conditions.append(_SQL["where_kind"])
         bound["kind"] = kind
@@ -195,7 +189,7 @@ def jobs(
 
 def scopes(connection: sqlite3.Connection, pattern: Scope | None) -> list[tuple[Scope, int]]:
     """Scopes with records and their counts of open latest versions, by field."""
-    where, bound = ("1", Bound()) if pattern is None else (_pattern(pattern), _bound(pattern))
+    where, bound = ("1", Bound()) if pattern is None else (scope_pattern(pattern), bound_scope(pattern))
     rows = connection.execute(_SQL["scopes"].format(where=where), bound).fetchall()
     return sorted(((Scope(*row[:4]), row[4]) for row in rows), key=lambda item: sortable(item[0]))
 
@@ -211,13 +205,3 @@ def info(connection: sqlite3.Connection) -> dict[str, str]:
     if staged:
         facts["staged"] = str(staged)
     return facts
-
-
-def _pattern(scope: Scope) -> str:
-    """The conditions on the four fields of table or alias `s` that make a scope lie inside the pattern."""
-    named = [field for field, value in zip(_FIELDS, scope_fields(scope), strict=True) if value is not None]
-    return " AND ".join(f"s.{field} = :{field}" for field in named)
-
-
-def _bound(scope: Scope) -> Bound:
-    return dict(zip(_FIELDS, scope_fields(scope), strict=True))

@@ -16,8 +16,10 @@ from engram.stores.shared import pack, unpack
 
 __all__ = [
     "COLUMNS",
+    "SCOPE_COLUMNS",
     "Head",
     "Row",
+    "bound_scope",
     "edge_of",
     "edge_row",
     "job_of",
@@ -27,11 +29,12 @@ __all__ = [
     "scope_fields",
     "scope_key",
     "scope_key_of",
+    "scope_pattern",
     "state_of",
 ]
 
 Row = tuple[Any, ...]
-
+SCOPE_COLUMNS = ("tenant", "user_id", "agent_id", "run_id")
 
 COLUMNS = (
     *("sequence", "scope", "arrival", "version", "opened", "closed", "id", "kind", "level", "origin", "role"),
@@ -140,44 +143,69 @@ def scope_fields(scope: Scope) -> tuple[str, str | None, str | None, str | None]
     return scope.tenant, scope.user_id, scope.agent_id, scope.run_id
 
 
-def edge_row(edge: Edge) -> Row:
+def scope_pattern(scope: Scope) -> str:
+    """The conditions on the four fields of table or alias `s` that make a scope lie inside the pattern."""
+    named = [
+        field for field, value in zip(SCOPE_COLUMNS, scope_fields(scope), strict=True) if value is not None
+    ]
+    return " AND ".join(f"s.{field} = :{field}" for field in named)
+
+
+def bound_scope(scope: Scope) -> dict[str, Any]:
+    """The values of `scope_pattern`."""
+    return dict(zip(SCOPE_COLUMNS, scope_fields(scope), strict=True))
+
+
+def edge_row(edge: Edge, scope: int) -> Row:
     """The columns of an edge, in the order of table `edges`."""
     return (
+        edge.sequence,
+        scope,
+        edge.version,
+        edge.opened,
+        edge.closed,
         edge.id,
         edge.source,
         edge.target,
         edge.type,
-        *scope_fields(edge.scope),
         _micros(edge.valid.start),
         _micros(edge.valid.end),
         _micros(edge.known.start),
         _micros(edge.known.end),
         edge.weight,
         edge.made_by,
-        edge.opened,
-        edge.closed,
-        pack(edge.sources),
-        pack(dict(edge.metadata)),
+        pack(edge.sources) if edge.sources else None,
+        _packed(edge.metadata),
     )
 
 
 def edge_of(row: Row) -> Edge:
-    """The edge of a row of `edges`."""
-    return Edge(
-        id=row[0],
-        source=row[1],
-        target=row[2],
-        type=row[3],
-        scope=Scope(*row[4:8]),
-        valid=Interval(_moment(row[8]), _moment(row[9])),
-        known=Interval(_moment(row[10]), _moment(row[11])),
-        weight=row[12],
-        made_by=row[13],
-        opened=row[14],
-        closed=row[15],
-        sources=tuple(unpack(row[16])),
-        metadata=unpack(row[17]),
-    )
+    """The edge of a row of `edges`, followed by its scope's four fields.
+
+    Raises `StoreError` where a field holds what was never written there: the file is damaged.
+    """
+    try:
+        return Edge(
+            id=row[5],
+            source=row[6],
+            target=row[7],
+            type=row[8],
+            scope=_scope(*row[17:]),
+            valid=Interval(_moment(row[9]), _moment(row[10])),
+            known=Interval(_moment(row[11]), _moment(row[12])),
+            weight=row[13],
+            made_by=row[14],
+            opened=row[3],
+            closed=row[4],
+            sources=() if row[15] is None else tuple(unpack(row[15])),
+            metadata={} if row[16] is None else unpack(row[16]),
+            version=row[2],
+            sequence=row[0],
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StoreError(
+            f"edge {row[5]}: version {row[2]} is damaged ({error}); restore the file from a copy"
+        ) from error
 
 
 def state_of(row: Row) -> StateRow:

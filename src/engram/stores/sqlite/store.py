@@ -10,13 +10,14 @@ from pathlib import Path
 
 from engram.kernel.clock import Clock, utc_now
 from engram.kernel.errors import ConfigError
-from engram.kernel.protocols import Batch, Committed, Entry, Job, Position, Select, StateRow
+from engram.kernel.protocols import Batch, Committed, Entry, Job, Position, Select, SelectEdges, StateRow
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 from engram.stores.shared import store_tag
 from engram.stores.sqlite import read
 from engram.stores.sqlite.check import problems
 from engram.stores.sqlite.connection import Database
+from engram.stores.sqlite.edges import edges
 from engram.stores.sqlite.erase import purge
 from engram.stores.sqlite.errors import translated
 from engram.stores.sqlite.migrate import Migration, built_in, migrate, refuse_scrap
@@ -105,9 +106,9 @@ class SqliteStore:
         """Where the history stands now, other processes' commits included."""
         return self._database.read(read.position)
 
-    def edges(self, scope: Scope, ids: Sequence[str] | None = None, history: bool = False) -> list[Edge]:
-        """Edges in scope, by (opened, id)."""
-        return self._database.read(lambda link: read.edges(link, scope, ids, history=history))
+    def edges(self, what: SelectEdges) -> list[Edge]:
+        """Edges."""
+        return self._database.read(lambda link: edges(link, what))
 
     def states(self, scope: Scope, policy: str | None = None, name: str | None = None) -> list[StateRow]:
         """States by (policy, scope, name)."""

@@ -31,11 +31,11 @@ from engram.kernel.protocols import (
     Switch,
     Unstage,
 )
-from engram.stores.shared import edge_lost, fresh_ids, issue_id, job_lost, pack, state_moved
-from engram.stores.sqlite.entries import EntryOps
+from engram.stores.shared import fresh_ids, issue_id, job_lost, pack, state_moved
+from engram.stores.sqlite.edges import EdgeOps
 from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.records import ScopeIds
-from engram.stores.sqlite.rows import edge_row, job_row, scope_fields
+from engram.stores.sqlite.rows import job_row, scope_fields
 
 __all__ = ["Transaction"]
 
@@ -44,7 +44,7 @@ _ERASE = queries("erase")
 _LANE = ("write", "rebuild")
 
 
-class Transaction(EntryOps):
+class Transaction(EdgeOps):
     """A commit under way on a connection whose transaction has begun."""
 
     def __init__(self, connection: sqlite3.Connection, known: ScopeIds, tag: int) -> None:
@@ -106,7 +106,7 @@ class Transaction(EntryOps):
 
     def _expunge(self, op: Expunge) -> None:
         ids = pack(op.ids)
-        erased = self._drop_all(_ERASE["edges_touched"], ids, _SQL["drop_edge_reads"], _SQL["drop_edge"])
+        erased = self._drop_edges(ids)
         erased += self._drop_all(_ERASE["jobs_touched"], ids, _SQL["drop_job_reads"], _SQL["drop_job"])
         erased += self._drop_all(
             _ERASE["states_touched"], ids, _SQL["drop_state_reads"], _ERASE["drop_state"]
@@ -126,22 +126,6 @@ class Transaction(EntryOps):
         for drop in drops:
             self._connection.executemany(drop, keys)
         return len(keys)
-
-    def _put_edge(self, op: PutEdge) -> None:
-        edge = op.edge
-        closed = self._change_set if edge.closed is None and edge.known.end is not None else edge.closed
-        self._raise_counter(edge.opened, closed or 0)
-        edge = replace(edge, opened=edge.opened or self._change_set, closed=closed)
-        self._do(_SQL["drop_edge_reads"], (edge.id,))
-        self._do(_SQL["drop_edge"], (edge.id,))
-        self._do(_SQL["put_edge"], edge_row(edge))
-        self._connection.executemany(_SQL["put_edge_read"], [(source, edge.id) for source in edge.sources])
-        self._changed = True
-
-    def _close_edge(self, op: CloseEdge) -> None:
-        if not self._do(_SQL["close_edge"], (micros(op.at), self._change_set, op.id)).rowcount:
-            raise edge_lost(op.id)
-        self._changed = True
 
     def _put_state(self, op: PutState) -> None:
         row = op.row

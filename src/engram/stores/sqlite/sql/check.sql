@@ -24,12 +24,16 @@ WHERE NOT EXISTS (SELECT 1 FROM json_each(h.sources) j WHERE j.value = l.source)
 
 -- name: edge_reads
 SELECT 'edge ' || e.id || ' has a source without a row: ' || j.value FROM edges e, json_each(e.sources) j
-WHERE NOT EXISTS (SELECT 1 FROM edge_reads d WHERE d.edge = e.id AND d.record = j.value)
+WHERE NOT EXISTS (
+    SELECT 1 FROM edge_reads d WHERE d.edge = e.id AND d.version = e.version AND d.record = j.value
+)
 
 -- name: extra_edge_reads
 SELECT 'edge ' || d.edge || ' has a row of ' || d.record || ', which is none of its sources'
-FROM edge_reads d JOIN edges e ON e.id = d.edge
-WHERE NOT EXISTS (SELECT 1 FROM json_each(e.sources) j WHERE j.value = d.record)
+FROM edge_reads d WHERE NOT EXISTS (
+    SELECT 1 FROM edges e, json_each(e.sources) j
+    WHERE e.id = d.edge AND e.version = d.version AND j.value = d.record
+)
 
 -- name: state_reads
 SELECT 'state ' || s.key || ' has read a record without a row: ' || j.value
@@ -80,7 +84,7 @@ WHERE r.scope <> v.scope OR r.arrival <> v.arrival OR r.origin IS NOT v.origin
 SELECT 'the counter stands at ' || c.last || ' but a row has the number ' || h.number
 FROM counter c, (
     SELECT max(max(sequence, arrival, opened, coalesce(closed, 0))) AS number FROM history
-    UNION ALL SELECT max(max(opened, coalesce(closed, 0))) FROM edges
+    UNION ALL SELECT max(max(sequence, opened, coalesce(closed, 0))) FROM edges
 ) h WHERE h.number > c.last
 
 -- name: places
@@ -91,8 +95,9 @@ FROM versions v JOIN records r ON r.sequence = v.sequence
 SELECT 'records share the arrival ' || arrival FROM records GROUP BY arrival HAVING count(*) > 1
 
 -- name: scopes
-SELECT 'scope ' || s.id || ' is there without a record'
+SELECT 'scope ' || s.id || ' is there without a record or an edge'
 FROM scopes s WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.scope = s.id)
+    AND NOT EXISTS (SELECT 1 FROM edges e WHERE e.scope = s.id)
 
 -- name: keys
 SELECT 'scope ' || s.id || ' is filed under another key than its own'

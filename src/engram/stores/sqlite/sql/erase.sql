@@ -12,11 +12,6 @@ DELETE FROM staged WHERE id IN (SELECT value FROM json_each(?))
 -- name: records
 DELETE FROM records WHERE id IN (SELECT value FROM json_each(?))
 
--- name: edges_touched
-SELECT id FROM edges WHERE source IN (SELECT value FROM json_each(?1))
-UNION SELECT id FROM edges WHERE target IN (SELECT value FROM json_each(?1))
-UNION SELECT edge FROM edge_reads WHERE record IN (SELECT value FROM json_each(?1))
-
 -- name: jobs_touched
 SELECT DISTINCT job FROM job_reads WHERE record IN (SELECT value FROM json_each(?))
 
@@ -28,6 +23,7 @@ DELETE FROM states WHERE id = ?
 
 -- name: unused_scopes
 DELETE FROM scopes WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.scope = scopes.id)
+    AND NOT EXISTS (SELECT 1 FROM edges WHERE edges.scope = scopes.id)
 
 -- name: purge_state
 SELECT erasures, unpurged FROM counter

@@ -65,9 +65,6 @@ SELECT i.sequence FROM records i WHERE i.scope = :only AND i.arrival > :arrival 
 -- name: where_places
 r.sequence IN (SELECT value FROM json_each(:places))
 
--- name: edges
-SELECT * FROM edges s WHERE {where} ORDER BY opened, id
-
 -- name: states
 SELECT policy, tenant, user_id, agent_id, run_id, name, version, reads, value FROM states s WHERE {where}
 
@@ -77,7 +74,7 @@ SELECT * FROM jobs s WHERE {where} ORDER BY created, id
 -- name: scopes
 SELECT tenant, user_id, agent_id, run_id,
     (SELECT count(*) FROM records r WHERE r.scope = s.id AND r.closed IS NULL AND r.known_end IS NULL)
-FROM scopes s WHERE {where}
+FROM scopes s WHERE {where} AND EXISTS (SELECT 1 FROM records r WHERE r.scope = s.id)
 
 -- name: info
 SELECT key, value FROM info
@@ -123,12 +120,6 @@ r.arrival > :arrival
 
 -- name: where_after_time
 (r.time, r.arrival) > (:time, :arrival)
-
--- name: where_touches
-(s.source IN (SELECT value FROM json_each(:ids)) OR s.target IN (SELECT value FROM json_each(:ids)))
-
--- name: where_edge_open
-s.closed IS NULL AND s.known_end IS NULL
 
 -- name: where_policy
 s.tenant = :tenant AND s.user_id IS :user_id AND s.agent_id IS :agent_id AND s.run_id IS :run_id

@@ -14,7 +14,8 @@ SELECT h.id, h.version, j.value FROM history h, json_each(h.sources) j
 DELETE FROM edge_reads
 
 -- name: edge_reads
-INSERT OR IGNORE INTO edge_reads (record, edge) SELECT j.value, e.id FROM edges e, json_each(e.sources) j
+INSERT OR IGNORE INTO edge_reads (edge, version, record)
+SELECT e.id, e.version, j.value FROM edges e, json_each(e.sources) j
 
 -- name: drop_state_reads
 DELETE FROM state_reads
@@ -35,6 +36,7 @@ WHERE NOT EXISTS (SELECT 1 FROM history h WHERE h.id = staged.id AND h.version =
 -- name: scopes
 DELETE FROM scopes WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.scope = scopes.id)
     AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.scope = scopes.id)
+    AND NOT EXISTS (SELECT 1 FROM edges e WHERE e.scope = scopes.id)
 
 -- name: follow
 UPDATE versions SET scope = r.scope, arrival = r.arrival, origin = r.origin
@@ -51,7 +53,7 @@ FROM history n WHERE n.id = versions.id AND n.version = versions.version + 1
 -- name: highest
 SELECT max(c.last, coalesce((
     SELECT max(max(h.sequence, h.arrival, h.opened, coalesce(h.closed, 0))) FROM history h
-), 0), coalesce((SELECT max(max(e.opened, coalesce(e.closed, 0))) FROM edges e), 0)) FROM counter c
+), 0), coalesce((SELECT max(max(e.sequence, e.opened, coalesce(e.closed, 0))) FROM edges e), 0)) FROM counter c
 
 -- name: same_places
 SELECT v.sequence FROM versions v JOIN records r ON r.sequence = v.sequence

@@ -49,21 +49,6 @@ WHERE sequence = ?
 -- name: put_lineage
 INSERT OR IGNORE INTO lineage (derived, version, source) VALUES (?, ?, ?)
 
--- name: put_edge
-INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-
--- name: drop_edge
-DELETE FROM edges WHERE id = ?
-
--- name: drop_edge_reads
-DELETE FROM edge_reads WHERE edge = ?
-
--- name: put_edge_read
-INSERT OR IGNORE INTO edge_reads (record, edge) VALUES (?, ?)
-
--- name: close_edge
-UPDATE edges SET known_end = ?, closed = ? WHERE id = ? AND closed IS NULL
-
 -- name: state
 SELECT id, version FROM states WHERE key = ?
 

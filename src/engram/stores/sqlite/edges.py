@@ -1,0 +1,138 @@
+"""Edges in the SQLite store: what a commit does to them, and how they are read."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from typing import Any
+
+from engram.kernel.clock import micros
+from engram.kernel.protocols import CloseEdge, PutEdge, SelectEdges
+from engram.kernel.record import Edge
+from engram.stores.shared import edge_lost, edge_moved, pack
+from engram.stores.sqlite.entries import EntryOps
+from engram.stores.sqlite.queries import queries
+from engram.stores.sqlite.rows import bound_scope, edge_of, edge_row, scope_pattern
+
+__all__ = ["EdgeOps", "edges"]
+
+_SQL = queries("edges")
+_SPAN = 4  # a span of so many pages is looked through before the scope's own index is asked
+_SIDES = {"both": ("source", "target"), "out": ("source",), "in": ("target",)}
+Bound = dict[str, Any]
+
+
+class EdgeOps(EntryOps):
+    """A commit under way, as far as edges go."""
+
+    def _put_edge(self, op: PutEdge) -> None:
+        edge = op.edge
+        closed = self._change_set if edge.closed is None and edge.known.end is not None else edge.closed
+        edge = replace(edge, opened=edge.opened or self._change_set, closed=closed, sequence=self._take())
+        self._raise_counter(edge.opened, closed or 0)
+        key = edge.id, edge.version
+        if self._do(_SQL["drop"], key).rowcount:
+            self._do(_SQL["drop_reads"], key)
+        self._do(_SQL["put"], edge_row(edge, self._scope(edge.scope)))
+        self._connection.executemany(_SQL["put_read"], [(*key, source) for source in edge.sources])
+
+    def _close_edge(self, op: CloseEdge) -> None:
+        row = self._do(_SQL["open_version"], (op.id,)).fetchone()
+        if row is None:
+            raise edge_lost(op.id)
+        sequence, version = row
+        if op.expected not in (None, version):
+            raise edge_moved(op.id, op.expected, version)
+        self._do(_SQL["close"], (self._take(), micros(op.at), self._change_set, sequence))
+
+    def _drop_edges(self, ids: str) -> int:
+        """Remove every version that touches or stands on any of the records, a JSON list; how many."""
+        keys = self._do(_SQL["touched"], (ids,)).fetchall()
+        self._connection.executemany(_SQL["drop_reads"], keys)
+        self._connection.executemany(_SQL["drop"], keys)
+        return len(keys)
+
+
+def edges(connection: sqlite3.Connection, what: SelectEdges) -> list[Edge]:
+    """The edges that `what` asks for."""
+    where, bound = _conditions(what)
+    if what.newest and what.touching is not None:
+        return _newest(connection, what, where, bound)
+    following = isinstance(what.after, int)
+    anywhere = what.ids is None and what.touching is None
+    if isinstance(what.after, int) and anywhere and what.limit and not what.newest:
+        return _page(connection, what.after, what.limit, where, bound)
+    order = "e.opened, e.id, e.version"
+    if following or what.newest:
+        order = "e.sequence" + " DESC" * what.newest
+    sql = _SQL["edges"].format(where=where, order=order)
+    bound["limit"] = -1 if what.limit is None else what.limit
+    return [edge_of(row) for row in connection.execute(sql, bound)]
+
+
+def _newest(connection: sqlite3.Connection, what: SelectEdges, where: str, bound: Bound) -> list[Edge]:
+    """The last changed edges of some records, for each record in order of its own index."""
+    found: dict[int, Edge] = {}
+    bound["limit"] = -1 if what.limit is None else what.limit
+    connection.execute("BEGIN")
+    try:
+        for id in dict.fromkeys(what.touching or ()):
+            for side in _SIDES[what.direction]:
+                sql = _SQL["of_one"].format(side=side, where=where)
+                for row in connection.execute(sql, {**bound, "id": id}):
+                    found[row[0]] = edge_of(row)
+    finally:
+        connection.execute("COMMIT")
+    return [found[sequence] for sequence in sorted(found, reverse=True)[: what.limit]]
+
+
+def _page(connection: sqlite3.Connection, after: int, limit: int, where: str, bound: Bound) -> list[Edge]:
+    """One page by sequence, looked for as a page of index entries is."""
+    bound.update(limit=limit, upto=after + _SPAN * limit)
+    connection.execute("BEGIN")
+    try:
+        last = connection.execute(_SQL["last"]).fetchone()[0]
+        found = connection.execute(_SQL["span"].format(where=where), bound).fetchall()
+        if len(found) < limit and last > bound["upto"]:
+            found = connection.execute(_SQL["of_scope"].format(where=where), bound).fetchall()
+        return [edge_of(row) for row in found]
+    finally:
+        connection.execute("COMMIT")
+
+
+def _conditions(what: SelectEdges) -> tuple[str, Bound]:
+    conditions: list[str] = []
+    bound: Bound = {}
+
+    def need(condition: str, **values: Any) -> None:
+        conditions.append(_SQL[condition])
+        bound.update(values)
+
+    if what.scope is not None:
+        conditions.append(scope_pattern(what.scope))
+        bound.update(bound_scope(what.scope))
+    if what.touching is not None and not what.newest:
+        need(f"where_{what.direction}", touching=pack(what.touching))
+    if what.types:
+        need("where_types", types=pack(what.types))
+    if what.makers is not None:
+        makers = pack([maker for maker in what.makers if maker is not None])
+        need("where_makers", makers=makers, said=None in what.makers)
+    if what.ids is not None:
+        need("where_ids", ids=pack(what.ids))
+    if what.change_set is not None:
+        need("where_change_set", change_set=what.change_set)
+    if what.known_at is not None:
+        need("where_known", known_at=micros(what.known_at))
+    elif not what.history:
+        need("where_open")
+    if what.valid_at is not None:
+        need("where_valid", valid_at=micros(what.valid_at))
+    if what.lasting is not None:
+        need("where_lasting", lasting=micros(what.lasting))
+    if isinstance(what.after, tuple):
+        opened, id, version = what.after
+        need("where_behind", after_opened=opened, after_id=id, after_version=version)
+    elif what.after is not None:
+        need("where_after", after=what.after)
+    return " AND ".join(conditions) or "1", bound
