@@ -89,8 +89,9 @@ class Memory:
         """Store one message or a list of them; when this returns, their text survives a killed process.
 
         A message is text, or a mapping with `role`, `content`, and optionally `name`, `time`, `id`,
-        `metadata`. All are checked before any is stored. Without ids they go to user `default`. `infer`
-        lets the policy derive from them, `wait=False` leaves that to a job. `expires` is when they end.
+        `metadata`, and of other kinds than episodes `valid`: `start` and `end` of when it holds. All are
+        checked before any is stored. Without ids they go to user `default`. `infer` lets the policy derive
+        from them, `wait=False` leaves that to a job. `expires` is when they end.
         """
         request = write.AddRequest(messages, self._bound.address(ids), metadata, kind, infer, expires, wait)
         return self._run(write.add(self._bound.core, request))

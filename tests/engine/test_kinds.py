@@ -68,6 +68,65 @@ def test_what_is_added_directly_is_not_derived_from(open_memory: Open) -> None:
         memory.add("x", kind="facts", user_id="u")
 
 
+def test_what_is_added_directly_holds_from_and_until_when_it_says(open_memory: Open, tmp_path: Path) -> None:
+    memory = open_memory(policy="fusion")
+    message = {"content": "Ana lives in Rome.", "valid": {"start": "2019-01-01", "end": "2021-01-01T00:00Z"}}
+    receipt = memory.add(message, kind="fact", infer=False, user_id="ana")
+    assert receipt.items[0].reason == "valid.start has no zone: taken as UTC"
+    assert memory.search("Rome", user_id="ana") == []
+    assert memory.as_of(valid="2018-12-31").search("Rome", user_id="ana") == []
+    assert [hit.id for hit in memory.as_of(valid="2020-06-01").search("Rome", user_id="ana")] == receipt.ids
+    record = memory.get(receipt.ids[0], user_id="ana")
+    assert record.original == message
+    assert memory.add({**message, "id": "rome"}, kind="fact", user_id="ana").items[0].event == "stored"
+    assert memory.add({**message, "id": "rome"}, kind="fact", user_id="ana").items[0].event == "duplicate"
+    memory.export(tmp_path / "all.jsonl")
+    with Memory("ram:") as copy:
+        copy.import_(tmp_path / "all.jsonl")
+        assert copy.get(record.id).valid == record.valid
+
+
+@pytest.mark.parametrize(
+    ("valid", "start", "end"),
+    [
+        ({}, "2026-03-01", None),
+        ({"start": None}, None, None),
+        ({"start": "2020-01-01"}, "2020-01-01", None),
+        ({"end": "2030-01-01"}, "2026-03-01", "2030-01-01"),
+        ({"end": "2020-01-01"}, None, "2020-01-01"),
+        ({"start": "2030-01-01", "end": None}, "2030-01-01", None),
+    ],
+)
+def test_where_a_bound_is_not_given(
+    open_memory: Open, valid: dict[str, str | None], start: str | None, end: str | None
+) -> None:
+    memory = open_memory()
+    message = {"content": "So it is.", "time": "2026-03-01T00:00Z", "valid": valid}
+    held = memory.get(memory.add(message, kind="fact", user_id="ana").ids[0]).valid
+    days = [None if moment is None else f"{moment:%Y-%m-%d}" for moment in (held.start, held.end)]
+    assert days == [start, end]
+
+
+@pytest.mark.parametrize(
+    ("valid", "kind", "problem"),
+    [
+        ({"start": "2021-01-01", "end": "2020-01-01"}, "fact", r"message\.valid: ends .* before it starts"),
+        ({"start": "2021-01-01", "end": "2021-01-01"}, "fact", "before it starts"),
+        ({"begin": "2021-01-01"}, "fact", r"expected \{'start': time, 'end': time\}"),
+        ("2021", "fact", "expected"),
+        ({"end": "soon"}, "fact", r"message\.valid\.end: 'soon' is not a time"),
+        ({"start": "2021-01-01"}, None, "an episode holds from its time on; give 'time', or another kind"),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(
+    open_memory: Open, valid: object, kind: str | None, problem: str
+) -> None:
+    memory = open_memory()
+    with pytest.raises(InvalidInput, match=problem):
+        memory.add({"content": "So it is.", "valid": valid}, kind=kind, user_id="ana")
+    assert memory.get_all(user_id="ana").items == ()
+
+
 @pytest.mark.parametrize("policy", ["fusion", "bm25", "dense", "rrf"])
 def test_a_secret_is_given_back_by_id_and_nowhere_found(
     policy: str, open_memory: Open, tmp_path: Path

@@ -109,6 +109,16 @@ def test_tending_erases_what_has_expired(terminal: Terminal) -> None:
     assert terminal.run("tend").words == "nothing was to be done"
 
 
+@drives("add", "as-of", "list")
+def test_what_held_once_is_found_as_of_then(terminal: Terminal) -> None:
+    given = ("--kind", "fact", "--valid-from", "2019-01-01", "--valid-until", "2021-01-01")
+    terminal.run("add", "Ana lives in Rome.", *given, "--user", "ana")
+    assert terminal.run("list", "--user", "ana").words == "engram: nothing found"
+    assert "Ana lives in Rome." in terminal.run("as-of", "--valid", "2020-06-01", "--user", "ana").words
+    refused = terminal.run("add", "Ana lives in Rome.", "--valid-from", "2019-01-01", code=1)
+    assert "an episode holds from its time on" in refused.words
+
+
 @drives("verify", "repair")
 def test_what_is_wrong_is_named_and_mended(terminal: Terminal) -> None:
     url = terminal.environment["ENGRAM_URL"]

@@ -50,6 +50,17 @@ Metadata = Annotated[
     str | None, typer.Option("--metadata", metavar="JSON", help='Such as {"source": "mail"}.')
 ]
 
+OwnId = Annotated[
+    str | None, typer.Option("--id", metavar="ID", help="Your own id: adding it twice stores it once.")
+]
+ValidFrom = Annotated[
+    str | None, typer.Option(metavar="TIME", help="From when it holds, of another kind than episode.")
+]
+ValidUntil = Annotated[str | None, typer.Option(metavar="TIME", help="Until when it holds.")]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="TIME", help="Not found from then on, erased by tend.")
+]
+
 
 def add(
     context: typer.Context,
@@ -59,14 +70,12 @@ def add(
     ] = "user",
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Who said it.")] = None,
     time: Annotated[str | None, typer.Option(metavar="TIME", help="When. Default: now.")] = None,
-    id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Your own id: adding it twice stores it once.")
-    ] = None,
+    id: OwnId = None,
     kind: Annotated[str | None, typer.Option(metavar="KIND", help="Such as fact. Default: episode.")] = None,
+    valid_from: ValidFrom = None,
+    valid_until: ValidUntil = None,
     metadata: Metadata = None,
-    expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Not found from then on, erased by tend.")
-    ] = None,
+    expires: Expires = None,
     infer: Annotated[
         bool, typer.Option("--infer/--no-infer", help="Whether the policy derives from it.")
     ] = True,
@@ -83,14 +92,21 @@ def add(
     It is stored before this returns, and found by the next search. Without a
     scope it belongs to user "default".
     """
-    said = {"role": role, "name": name, "time": moment_of(time, "--time"), "id": id}
-    messages = _messages(text, {**said, "metadata": metadata_of(metadata)})
+    said: dict[str, Any] = {"role": role, "name": name, "time": moment_of(time, "--time"), "id": id}
+    said |= {"valid": _valid(valid_from, valid_until), "metadata": metadata_of(metadata)}
+    messages = _messages(text, said)
     ids, until = scope(user, agent, run, tenant), moment_of(expires, "--expires")
     with status("adding"), opened(context, url, new=True) as memory:
         done = memory.add(messages, kind=kind, expires=until, infer=infer, wait=wait, **ids)
     if until is not None and parse_time(until, "--expires")[0] <= datetime.now(UTC):
         complain("it has expired already: no search finds it, and engram tend erases it")
     receipt_shown(done, as_json=json)
+
+
+def _valid(start: str | None, end: str | None) -> dict[str, Any] | None:
+    """When it holds, as messages say it; `None` where neither is given."""
+    given = {"start": moment_of(start, "--valid-from"), "end": moment_of(end, "--valid-until")}
+    return {name: time for name, time in given.items() if time is not None} or None
 
 
 def _messages(texts: list[str], given: dict[str, Any]) -> list[dict[str, Any]]:

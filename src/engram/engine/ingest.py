@@ -20,7 +20,7 @@ __all__ = ["MAX_TEXT", "Draft", "check_text", "draft", "drafts", "id_text", "jso
 
 _MAX_DEPTH = 100
 _MAX_BITS = 1024
-_KNOWN_KEYS = ("role", "content", "name", "time", "id", "metadata", "entities", "triples", "title")
+_KNOWN_KEYS = ("role", "content", "name", "time", "id", "metadata", "entities", "triples", "title", "valid")
 _CALL_KEYS = ("tool_calls", "tool_call_id", "function_call", "refusal", "audio")
 
 
@@ -144,13 +144,14 @@ def _record(message: Mapping[str, Any], original: Any, call: _Call, place: str) 
     when, assumed = (call.now, False)
     if message.get("time") is not None:
         when, assumed = parse_time(message["time"], f"{place}.time")
+    valid, taken = _valid(message.get("valid"), when, call.kind, f"{place}.valid")
     record = Record(
         id="",
         kind=call.kind,
         text=text,
         scope=call.scope,
         time=when,
-        valid=Interval(when),
+        valid=valid,
         known=Interval(call.now),
         level=0 if call.kind == "episode" else None,
         origin=_short(message.get("id"), f"{place}.id"),
@@ -168,6 +169,28 @@ def _record(message: Mapping[str, Any], original: Any, call: _Call, place: str) 
 
 
 def _with_payload(record: Record, original: Any) -> Record:
+def _valid(value: object, said: datetime, kind: str, place: str) -> tuple[Interval, list[str]]:
+    """When what is added directly holds, and which of its times had no zone.
+
+    Without a start it holds from when it was said, or, where it was over by then, since nobody knows when.
+    """
+    if value is None:
+        return Interval(said), []
+    if kind == "episode":
+        raise InvalidInput(
+            f"{place}: an episode holds from its time on; give 'time', or another kind (kind='fact')"
+        )
+    if not isinstance(value, Mapping) or not value.keys() <= {"start", "end"}:
+        raise InvalidInput(f"{place}: expected {{'start': time, 'end': time}}, got {value!r:.80}")
+    found = {name: parse_time(time, f"{place}.{name}") for name, time in value.items() if time is not None}
+    start, end = (found[name][0] if name in found else None for name in ("start", "end"))
+    if start is not None and end is not None and end <= start:
+        raise InvalidInput(f"{place}: ends ({end}) before it starts ({start})")
+    if "start" not in value and (end is None or said < end):
+        start = said
+    return Interval(start, end), [f"valid.{name}" for name, (_, assumed) in found.items() if assumed]
+
+
     """The record with what it takes to give `original` back exactly, the text not held twice."""
     if isinstance(original, str):
         return replace(record, payload="")
