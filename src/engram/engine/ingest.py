@@ -162,13 +162,13 @@ def _record(message: Mapping[str, Any], original: Any, call: _Call, place: str) 
     )
     if record.original != original:
         record = _with_payload(record, original)
-    notes = [*call.notes, *(["time has no zone: taken as UTC"] if assumed else [])]
+    named = (["time"] if assumed else []) + taken
+    notes = [*call.notes, *(f"{name} has no zone: taken as UTC" for name in named)]
     if not text.strip():
         notes.append("no text: stored, not indexed")
     return Draft(record, "; ".join(notes))
 
 
-def _with_payload(record: Record, original: Any) -> Record:
 def _valid(value: object, said: datetime, kind: str, place: str) -> tuple[Interval, list[str]]:
     """When what is added directly holds, and which of its times had no zone.
 
@@ -191,6 +191,7 @@ def _valid(value: object, said: datetime, kind: str, place: str) -> tuple[Interv
     return Interval(start, end), [f"valid.{name}" for name, (_, assumed) in found.items() if assumed]
 
 
+def _with_payload(record: Record, original: Any) -> Record:
     """The record with what it takes to give `original` back exactly, the text not held twice."""
     if isinstance(original, str):
         return replace(record, payload="")
