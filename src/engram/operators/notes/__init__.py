@@ -1,0 +1,1 @@
+"""Notes of turns: keywords, tags and context beside the words, links between them, and how they evolve."""

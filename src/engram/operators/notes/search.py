@@ -1,0 +1,70 @@
+"""The nearest notes, with those linked to them; each turn once, by its note where it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from engram.kernel.effects import Neighbours, Read, Score
+from engram.kernel.policy import Query, Recall
+from engram.kernel.record import Hit, Record
+from engram.operators.notes.note import LINK, Note, turn_of
+from engram.operators.retrieval.top import top
+
+__all__ = ["nearest_notes"]
+
+_SIGNALS = ("dense_turn", "bm25_turn")
+
+
+async def nearest_notes(query: Query, words: float, share: float) -> Recall:
+    """What is nearest to the query by cosine and, `words` times as much, BM25 (1 at its best).
+
+    A note and its turn are one hit, at the better rank of the two: the note, or the turn where it was edited
+    since. Notes linked to a hit rank at `share` of its value at least. The score is the cosine, lifted
+    likewise.
+    """
+    columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level)
+    if not len(columns):
+        return Recall()
+    cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
+    ranking = cosine + words * bm25 / max(float(bm25.max()), 1e-9)
+    places = top(ranking, 2 * query.depth, columns.rows)  # a turn may come twice, itself and by its note
+    ids = columns.rows(places)
+    value = dict(zip(ids, ranking[places].tolist(), strict=True))
+    score = dict(zip(ids, np.clip(cosine[places], 0, 1).tolist(), strict=True))
+    found = {record.id: record for record in await Read(tuple(ids))}
+    linked = await _linked([id for id in ids if id in found][: query.depth], found)
+    for rank in (value, score):
+        own = dict(rank)
+        for one, other in linked:
+            rank[other] = max(rank.get(other, 0.0), share * own[one])
+    more = [other for _, other in linked if other not in found]
+    found |= {record.id: record for record in await Read(tuple(dict.fromkeys(more)))}
+    return Recall(tuple(await _once(found, value, score))[: query.depth])
+
+
+async def _linked(ids: Sequence[str], found: Mapping[str, Record]) -> list[tuple[str, str]]:
+    """Pairs of a note found and one that it is linked to."""
+    notes = {id for id in ids if turn_of(found[id])}
+    edges = await Neighbours(tuple(sorted(notes)), (LINK,)) if notes else []
+    ends = [pair for edge in edges for pair in ((edge.source, edge.target), (edge.target, edge.source))]
+    return sorted((one, other) for one, other in ends if one in notes)
+
+
+async def _once(
+    found: Mapping[str, Record], value: Mapping[str, float], score: Mapping[str, float]
+) -> list[Hit]:
+    """Hits in order of value: a note and its turn as one, the note unless the turn was edited since."""
+    notes = {turn: record for record in found.values() if (turn := turn_of(record))}
+    missing = tuple(turn for turn in notes if turn not in found)
+    shown = {**found, **{record.id: record for record in await Read(missing)}}
+    for turn, note in notes.items():
+        if turn not in shown or note.text == Note.of(note).text(shown[turn].text):
+            shown[turn] = note
+    best: dict[str, float] = {}
+    order = sorted((-value[id], id) for id in found)
+    for _, id in order:
+        turn = turn_of(found[id]) or id
+        best[turn] = max(best.get(turn, 0.0), score[id])
+    return [Hit(shown[id], top_score) for id, top_score in best.items()]
