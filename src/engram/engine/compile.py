@@ -209,7 +209,10 @@ class _Compiler:
             raise InvalidInput("Connect: type is empty; name the relation")
         metadata = _plain(change.metadata, "Connect.metadata")
         valid = Interval(start, change.valid_end)
-        self.relations.connect(source, target, change.type, valid, causes, float(change.weight), metadata)
+        weight = float(change.weight)
+        self.relations.connect(
+            source, target, change.type, valid, causes, weight, metadata, single=change.single
+        )
 
     def _reinforce(self, change: ch.Reinforce) -> None:
         old = self._target(change.id, own=False)

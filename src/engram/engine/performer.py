@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -13,7 +14,7 @@ from engram.engine.lens import Lens
 from engram.engine.replies import Asker, needed
 from engram.engine.views import is_view
 from engram.kernel import effects as fx
-from engram.kernel.clock import micros
+from engram.kernel.clock import from_micros, micros
 from engram.kernel.drive import run
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy
@@ -66,6 +67,8 @@ class Performer:
                 return self._facts(effect)
             case fx.Recent():
                 return self._recent(effect)
+            case fx.Told():
+                return self._told(effect)
             case fx.Entities():
                 return self._entities(effect.names)
             case fx.Embed():
@@ -171,6 +174,19 @@ class Performer:
             if len(found) >= effect.count or len(ids) < depth:
                 return found[-effect.count :]
             depth *= 4
+
+    def _told(self, effect: fx.Told) -> list[tuple[datetime, str]]:
+        span = tuple(None if moment is None else micros(moment) for moment in (effect.start, effect.end))
+        with self.lens.index(self.scope) as index:
+            found = index.told(
+                span,
+                kinds=effect.kinds,
+                now=micros(self.lens.moment),
+                made_by=self.made_by,
+                last=effect.last,
+                strength=effect.strength,
+            )
+        return [(from_micros(time), id) for time, id in found]
 
     def _neighbours(self, effect: fx.Neighbours) -> list[Edge]:
         known = tuple(sorted(record.id for record in self._read(effect.ids)))

@@ -72,7 +72,7 @@ async def search(
     """
     query, keep = _checked(request)
     depth = _rerank_depth(core)
-    query = replace(query, depth=max(query.depth, depth))
+    query = replace(query, depth=max(query.depth, depth), past=isinstance(lens, AsOf))
     tries = _CHANGE_TRIES
     if wordless(query.text):
         return []

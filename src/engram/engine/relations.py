@@ -36,10 +36,13 @@ class Relations:
         causes: Sequence[Record] = (),
         weight: float = 1.0,
         metadata: Mapping[str, Any] | None = None,
+        *,
+        single: bool = False,
     ) -> None:
-        """A new edge."""
+        """A new edge; a `single` one has an id of its own, and takes the place of the one that has it."""
+        place = "/".join((source.id, target.id, type, self._made_by))
         edge = Edge(
-            id=derived_id(self._job, _APART + self._made),
+            id=derived_id(place, 0) if single else derived_id(self._job, _APART + self._made),
             source=source.id,
             target=target.id,
             type=type,

@@ -29,6 +29,7 @@ __all__ = ["scopes", "stats", "tend", "wait"]
 
 MAX_RETIRED_SHARE = 0.5
 _SMALL_SCOPE = 10
+_TRIES = 5
 
 
 async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - the face's own
@@ -56,38 +57,58 @@ async def tend(core: Core, scope: Scope, patience: float = 60.0) -> Receipt:
 
     For pending work it takes at most `patience` seconds.
 
-    What the policy decides for all lanes is one change set. Raises `Conflict` where it would take too much.
+    What the policy decides for all lanes is one change set; where the memory changed meanwhile, the policy
+    tends it again. Raises `Conflict` where it would take too much.
     """
     items = list(await Task.of(_erase_expired, core, scope))
     if patience > 0:
         await wait(core, patience)
-    ops: list[Op] = []
     usage: dict[str, float] = {}
-    if core.policy.tends:
-        lanes = dict.fromkeys(found.lane for found, _ in await Task.of(core.store.scopes, scope))
-        base = new_id(micros(core.now()) // 1000, (await Task.of(core.store.sequence)).last, 0)
-        for number, lane in enumerate(lanes):
-            ops.extend(await _tend_lane(core, lane, f"{base}.{number}", items, usage))
-    committed: Committed | None = await Task.of(core.store.commit, Batch(tuple(ops))) if ops else None
+    committed = None
+    for attempt in range(_TRIES if core.policy.tends else 0):
+        try:
+            made, committed = await _tended(core, scope, usage)
+        except _Moved as moved:
+            if attempt == _TRIES - 1:
+                raise Conflict(f"the memory changed {_TRIES} times while it was tended: {moved}") from moved
+            continue
+        items += made
+        break
     erased = any(item.event == "erased" for item in items)
     owed = erased or (await Task.of(core.store.info)).get("purge") == "pending"
     state = await Task.of(purge, core) if owed else None
     return Receipt(tuple(items), str(committed.change_set) if committed else None, usage=usage, purge=state)
 
 
-async def _tend_lane(
-    core: Core, lane: Scope, key: str, items: list[Item], usage: dict[str, float]
-) -> list[Op]:
-    performer = Performer(core, core.policy, lane, core.present, job=key, usage=usage)
-    changes = await Under(core.policy.tend(lane), core.driven(performer))
-    if not changes:
-        return []
-    await Task.of(_check_share, core, lane, changes)
-    compiled: Compiled = await Task.of(
-        compile_changes, core, core.policy, lane, changes, key, frozenset(performer.reads)
-    )
-    items.extend(compiled.items)
-    return compiled.ops
+class _Moved(Exception):
+    """What the policy's tending stands on has changed meanwhile: it is to be done again."""
+
+
+async def _tended(core: Core, scope: Scope, usage: dict[str, float]) -> tuple[list[Item], Committed | None]:
+    """What the policy decides for every lane in scope, as one change set. Raises `_Moved`."""
+    items: list[Item] = []
+    ops: list[Op] = []
+    lanes = dict.fromkeys(found.lane for found, _ in await Task.of(core.store.scopes, scope))
+    base = new_id(micros(core.now()) // 1000, (await Task.of(core.store.sequence)).last, 0)
+    for number, lane in enumerate(lanes):
+        key = f"{base}.{number}"
+        performer = Performer(core, core.policy, lane, core.present, job=key, usage=usage)
+        changes = await Under(core.policy.tend(lane), core.driven(performer))
+        if not changes:
+            continue
+        await Task.of(_check_share, core, lane, changes)
+        try:
+            compiled: Compiled = await Task.of(
+                compile_changes, core, core.policy, lane, changes, key, frozenset(performer.reads)
+            )
+        except Conflict as conflict:
+            raise _Moved(str(conflict)) from conflict
+        items.extend(compiled.items)
+        ops.extend(compiled.ops)
+    try:
+        return items, await Task.of(core.store.commit, Batch(tuple(ops))) if ops else None
+    except Conflict as conflict:
+        raise _Moved(str(conflict)) from conflict
 
 
 def _check_share(core: Core, lane: Scope, changes: Changes) -> None:

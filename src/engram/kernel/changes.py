@@ -87,7 +87,8 @@ class Connect:
     """A new edge from `source` to `target`; `sources` are the ids of the records that it stands on.
 
     Without `valid_start` it holds from the earliest time of its sources, without sources from now; where
-    `valid_end` is no later than that, since nobody knows when.
+    `valid_end` is no later than that, since nobody knows when. A `single` one is a counter: it takes the
+    place of the policy's single edge of that type between the two, and no version of that is kept.
     """
 
     source: str
@@ -98,6 +99,7 @@ class Connect:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     valid_start: datetime | None = None
     valid_end: datetime | None = None
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ __all__ = [
     "State",
     "StateValue",
     "Task",
+    "Told",
     "Under",
     "Wanted",
     "each",
@@ -194,6 +195,21 @@ class Recent(Effect[list[Record]]):
 
     count: int
     before: str | None = None
+
+
+@dataclass(frozen=True)
+class Told(Effect[list[tuple[datetime, str]]]):
+    """When the scope's records of some kinds were told, and their ids, by (time, arrival).
+
+    Those with text, said or the policy's own, whose time lies in [start, end) and whose strength is
+    `strength` at least; with `last` as many as that of them, the last ones.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    kinds: tuple[str, ...] = ("episode",)
+    last: int | None = None
+    strength: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class Query:
 
     `at` anchors relative time expressions and recency. `level` is 0 for turns and derived records, 1
     for windows, 2 for sessions. `depth` is how many ranked candidates the caller may need (at least
-    `k`; more where filters will drop some). `explain` asks for each signal's share.
+    `k`; more where filters will drop some). `explain` asks for each signal's share. `past`: it is asked of a view
+    of the past, where nothing that the read wants changed is done.
     """
 
     text: str
@@ -31,6 +32,7 @@ class Query:
     level: int = 0
     depth: int = 10
     explain: bool = False
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,13 @@ class Policy:
     Subclasses set `name` and override what they need; each method is a coroutine that awaits effects
     only. A policy that keeps the base `write` costs nothing on add: no job is made for it. One that awaits
     `Rank` itself says `reranks = True`; else a memory's reranker looks at the hits after `read`.
+    Fields that `read` and counters alone depend on are named in `reading`: what was derived with other values
+    of them is the policy's own as well.
     """
 
     name: ClassVar[str] = "policy"
     reranks: ClassVar[bool] = False
+    reading: ClassVar[tuple[str, ...]] = ()
 
     async def write(self, episodes: Sequence[Record]) -> Changes:
         """What to derive from the episodes of one `add`."""
@@ -72,8 +77,9 @@ class Policy:
 
     @property
     def made_by(self) -> str:
-        """Name and a hash of the parameters: who made a derived record."""
-        digest = hashlib.blake2b(repr(sorted(self.parameters.items())).encode(), digest_size=4).hexdigest()
+        """Name and a hash of the parameters, those of `reading` left out: who made a derived record."""
+        made = sorted((name, value) for name, value in self.parameters.items() if name not in self.reading)
+        digest = hashlib.blake2b(repr(made).encode(), digest_size=4).hexdigest()
         return f"{self.name}:{digest}"
 
     @property

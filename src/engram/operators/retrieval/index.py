@@ -19,7 +19,7 @@ from engram.operators.retrieval.layout import GUARD, TOKENS, Layout
 from engram.operators.retrieval.pairs import telling
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import Parts, Query, Reading, read, term
-from engram.operators.retrieval.recent import last_turns
+from engram.operators.retrieval.recent import last_turns, told_within
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
 from engram.operators.retrieval.speakers import Speakers
@@ -144,6 +144,21 @@ class ScopeIndex:
         self._settle()
         turns = self._choose(0, now, None, frozenset(("episode",))).row
         return last_turns(self._rows, turns, count, before)
+
+    def told(
+        self,
+        span: tuple[int | None, int | None],
+        *,
+        now: int,
+        made_by: str | None = None,
+        kinds: Collection[str] = (),
+        last: int | None = None,
+        strength: float = 0.0,
+    ) -> list[tuple[int, str]]:
+        """Time in microseconds and id of candidates (`recent.told_within`)."""
+        self._settle()
+        rows = self._choose(0, now, made_by, frozenset(kinds)).row
+        return told_within(self._rows, rows, span, last, strength)
 
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[int], list[tuple[int, Entry]]]:
         """New rows to make, rows to take out, and rows to mend in place."""

@@ -9,7 +9,7 @@ from engram.kernel.clock import micros
 from engram.kernel.record import Record
 from engram.operators.retrieval.rows import Rows
 
-__all__ = ["last_turns"]
+__all__ = ["last_turns", "told_within"]
 
 
 def last_turns(rows: Rows, turns: NDArray[np.int64], count: int, before: Record | None) -> list[str]:
@@ -29,3 +29,29 @@ def last_turns(rows: Rows, turns: NDArray[np.int64], count: int, before: Record 
         turns, time, arrival = turns[late], time[late], arrival[late]
     order = np.lexsort((arrival, time))[-count:]
     return [rows.ids[row] for row in turns[order].tolist()]
+
+
+def told_within(
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    span: tuple[int | None, int | None],
+    last: int | None,
+    strength: float,
+) -> list[tuple[int, str]]:
+    """Time and id of the `chosen` rows whose time lies in `span`, half-open, by (time, arrival).
+
+    Those of that `strength` at least; with `last` as many of them, the last ones.
+    """
+    start, end = span
+    time = rows["time"][chosen]
+    keep = rows["strength"][chosen] >= strength
+    keep &= (time >= start) if start is not None else True
+    keep &= (time < end) if end is not None else True
+    chosen, time = chosen[keep], time[keep]
+    if last is not None and len(chosen) > last:
+        late = time >= np.partition(time, len(time) - last)[len(time) - last]
+        chosen, time = chosen[late], time[late]
+    order = np.lexsort((rows["arrival"][chosen], time))
+    order = order if last is None else order[max(0, len(order) - last) :]
+    found = zip(time[order].tolist(), chosen[order].tolist(), strict=True)
+    return [(moment, rows.ids[row]) for moment, row in found]

@@ -264,6 +264,12 @@ def time_named(probe: Probe) -> Floats:
     return probe.flag(flags.TIME)
 
 
+@signal(fixed=True)
+def strength(probe: Probe) -> Floats:
+    """How well it is remembered, as its counter says."""
+    return probe.rows["strength"][probe.candidates.row]
+
+
 @signal()
 def when(probe: Probe) -> Floats:
     """Whether it names a time, where the query asks for one."""
