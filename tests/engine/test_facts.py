@@ -54,15 +54,15 @@ def test_all_facts_of_a_subject_and_relation_are_found_ended_ones_too(open_memor
     assert told(memory, "ana age") == ""
 
 
-def test_other_scopes_and_other_policies_stay_hidden(open_memory: Open) -> None:
+def test_facts_added_directly_are_among_them_and_other_scopes_stay_hidden(open_memory: Open) -> None:
     memory = open_memory(policy=Noting())
     memory.add("ana home rome", user_id="other")
     memory.add("ana home oslo", tenant="b", user_id="u")
     own = {"subject": "ana", "relation": "home", "object": "given"}
     memory.add({"content": "ana home given", "metadata": own}, kind="fact", user_id="u")
-    assert told(memory, "ana home") == ""
+    assert told(memory, "ana home") == "given"
     memory.add("ana home porto", user_id="u", run_id="one")
-    assert told(memory, "ana home", "two") == "porto"
+    assert told(memory, "ana home", "two") == "given,porto"
 
 
 def test_what_changes_and_what_is_erased_is_followed(open_memory: Open) -> None:

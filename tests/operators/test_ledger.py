@@ -26,7 +26,13 @@ def lives(where: str, year: int | None = None) -> Fact:
 def known(where: str, id: str = "old", start: int = 0, version: int = 3) -> Record:
     fact = lives(where)
     return a_record(
-        fact.text, id=id, kind="fact", version=version, valid=Interval(day(start)), metadata=fact.metadata()
+        fact.text,
+        id=id,
+        kind="fact",
+        version=version,
+        valid=Interval(day(start)),
+        metadata=fact.metadata(),
+        made_by="m",
     )
 
 

@@ -46,6 +46,7 @@ def applied(known: Sequence[Record], changes: Sequence[Change]) -> list[Record]:
                 valid=Interval(change.valid_start, change.valid_end),
                 known=Interval(SAID),
                 sources=change.sources,
+                made_by="m",
                 metadata=change.metadata,
             )
     return list(facts.values())

@@ -104,12 +104,13 @@ class _Compiler:
             id = self.merged[id]
         return id
 
-    def _target(self, id: str, version: int | None = None, *, own: bool = True) -> Record:
-        """A record in scope, at the version that the policy read."""
+    def _target(self, id: str, version: int | None = None, *, own: bool = True, ends: bool = False) -> Record:
+        """A record in scope, at the version read: the policy's own; one may end what was added as a fact."""
         record = next(iter(self.core.present.records([id])), None)
         if record is None or not self.scope.covers(record.scope):
             raise Conflict(f"record {id} is not in this scope any more")
-        if own and record.made_by != self.policy.made_by:
+        given = ends and record.made_by is None and record.kind == "fact"
+        if own and not given and record.made_by != self.policy.made_by:
             raise InvalidInput(
                 f"record {id} was not made by {self.policy.made_by}; a policy changes its own only"
             )
@@ -168,7 +169,7 @@ class _Compiler:
         )
 
     def _retire(self, change: ch.Retire) -> None:
-        old = self._target(change.id, change.version)
+        old = self._target(change.id, change.version, ends=True)
         end = change.end or self.now
         if old.valid.start is not None and end < old.valid.start:
             raise InvalidInput(

@@ -194,8 +194,7 @@ async def _attempt(core: Core, run: Run, usage: dict[str, float]) -> Outcome:
 
 
 def _episodes(core: Core, job: Job) -> list[Record]:
-    records = core.store.select(Select(ids=job.records))
-    return [record for record in records if record.kind == "episode"]
+    return [record for record in core.store.select(Select(ids=job.records)) if core.policy.wants(record)]
 
 
 def _commit(

@@ -145,8 +145,7 @@ class Performer:
     def _facts(self, effect: fx.Facts) -> list[Record]:
         with self.lens.index(self.scope) as index:
             ids = index.stated.ids(effect.subject, effect.relation, self.lens.records)
-        found = [record for record in self._read(ids) if record.made_by == self.made_by]
-        return sorted(found, key=lambda record: (record.arrival, record.id))
+        return sorted(self._read(ids), key=lambda record: (record.arrival, record.id))
 
     def _entities(self, names: Sequence[str]) -> list[list[Record]]:
         with self.lens.index(self.scope) as index:

@@ -81,7 +81,7 @@ def _store(core: Core, request: AddRequest, parsed: Sequence[Draft]) -> Committe
     now, lane = core.now(), request.scope.lane
     if not core.embedder.local:
         ops.append(PutJob(Job("", "embed", lane, now, priority=INTERACTIVE), fresh=True))
-    if request.infer and core.policy.writes and records[0].kind == "episode":
+    if request.infer and any(map(core.policy.wants, records)):
         job = Job("", "write", lane, now, policy=core.policy.made_by, priority=INTERACTIVE)
         ops.append(PutJob(job, fresh=True))
     return core.store.commit(Batch(tuple(ops)))

@@ -58,7 +58,10 @@ class Revise:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """The record stops being true in the world at `end` (default: now)."""
+    """The record stops being true in the world at `end` (default: now).
+
+    It is the policy's own, or a fact that was added directly.
+    """
 
     id: str
     version: int

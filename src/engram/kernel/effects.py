@@ -147,7 +147,7 @@ class Find(Effect[list[Hit]]):
 
 @dataclass(frozen=True)
 class Facts(Effect[list[Record]]):
-    """The policy's own facts of a subject and relation, also those whose valid time has ended, by arrival.
+    """Facts of a subject and relation, said or the policy's own, also those that have ended, by arrival.
 
     All of them for certain, where `Find` gives what is near: every record of kind `fact` whose metadata
     names this `subject` and `relation`, whatever their case and spacing.

@@ -91,3 +91,10 @@ class Policy:
     def tends(self) -> bool:
         """Whether `tend` does anything."""
         return type(self).tend is not Policy.tend
+    def wants(self, record: Record) -> bool:
+        """Whether `write` is to have the record: by default each that was said or done (an episode).
+
+        Where it wants none of an `add`, no job is made.
+        """
+        return self.writes and record.kind == "episode"
+

@@ -26,8 +26,9 @@ from engram.kernel.effects import Find, Model, Neighbours, Read, Wanted, each
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Hit, Record
+from engram.kernel.schema import Schema
 from engram.operators.consolidation.compare import Compare
-from engram.operators.consolidation.reconcile import reconcile_by_rules
+from engram.operators.consolidation.reconcile import reconcile_by_rules, settle_given, stated
 from engram.operators.extraction.model import Extract, FoundEntity
 from engram.operators.extraction.turns import by_rules
 from engram.operators.retrieval.stated import folded
@@ -62,9 +63,19 @@ class Mem0(Policy):
         if self.form not in ("compare", "add") or self.k < 1 or not 0 <= self.near <= 1:
             raise ConfigError("mem0: form is 'compare' or 'add', k 1 or more, near from 0 to 1")
 
+    def wants(self, record: Record) -> bool:
+        """Whether it is an episode, or a fact with subject, relation and object."""
+        return super().wants(record) or stated(record) is not None
+
     async def write(self, episodes: Sequence[Record]) -> Changes:
-        """What the episodes say, and what that changes in the facts known."""
+        """What the episodes say, and what that changes in the facts known; facts added take their place."""
         schema = await Wanted()
+        settled = await settle_given(episodes, schema)
+        said = [episode for episode in episodes if episode.kind == "episode"]
+        return settled + (await self._derived(said, schema) if said else Changes())
+
+    async def _derived(self, episodes: Sequence[Record], schema: Schema) -> Changes:
+        """What is made of the episodes."""
         if await Model() is None:
             return await reconcile_by_rules(by_rules(episodes, schema), _BY_RULES)
         extract = Extract(earlier=self.earlier, instructions=self.instructions)

@@ -81,11 +81,11 @@ class Compare:
         return ledger.changes()
 
     async def _near(self, item: Said) -> dict[str, tuple[Record, float]]:
-        """The policy's own memories near a fact, with their similarity; 1 for those of its own key."""
+        """Memories near a fact, own and added directly, with their similarity; 1 for those of its own key."""
         same = await Facts(item.fact.subject, item.fact.relation)
         near = {record.id: (record, 1.0) for record in same}
         for hit in await Find(item.fact.text, self.k, ("fact",)):
-            if hit.score >= self.near and hit.record.made_by is not None:
+            if hit.score >= self.near:
                 near.setdefault(hit.id, (hit.record, hit.score))
         return near
 
@@ -151,10 +151,15 @@ class Compare:
             ledger.place(item.fact, item.turn.time, item.sources, reason="; ".join(notes))
 
     def _reworded(self, ledger: Ledger, item: Said, memory: Record, reason: str) -> bool:
-        """Put the fact in a memory's place; not where it belongs to another time, or is the next value."""
+        """Put the fact in a memory's place, but for one added directly, and where it is the next value."""
         starts = item.fact.valid(item.turn.time).start
         earlier = starts is not None and memory.valid.start is not None and starts < memory.valid.start
-        if earlier or item.fact.ended or (key_of(item.fact) == key_of(memory) and holds_one(item.fact)):
+        if (
+            memory.made_by is None
+            or earlier
+            or item.fact.ended
+            or (key_of(item.fact) == key_of(memory) and holds_one(item.fact))
+        ):
             return False
         ledger.reword(memory.id, item.fact, item.sources, reason)
         return True

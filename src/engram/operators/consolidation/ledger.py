@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from engram.kernel.changes import Add, Change, Changes, Retire, Revise
 from engram.kernel.record import Interval, Record
 from engram.kernel.scope import Scope
-from engram.operators.consolidation.timeline import place
+from engram.operators.consolidation.timeline import place, settle
 from engram.operators.extraction.fact import Fact
 from engram.operators.retrieval.stated import folded
 
@@ -17,6 +17,7 @@ __all__ = ["Ledger", "key_of"]
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
+_NEW = "#"  # who makes what is being added
 
 
 def key_of(fact: Fact | Record) -> tuple[str, str]:
@@ -29,8 +30,9 @@ def key_of(fact: Fact | Record) -> tuple[str, str]:
 class Ledger:
     """The facts believed, as what is decided leaves them; each decision sees those before it.
 
-    `known` are the records that may be changed. What is added stands among them as "#0", "#1" … until
-    `changes` gives out one change a record: two would contradict each other at the commit.
+    `known` are the policy's own records, which may be changed, and facts that were added directly, which may
+    be ended and no more. What is added stands among them as "#0", "#1" … until `changes` gives out one change
+    a record: two would contradict each other at the commit.
     """
 
     def __init__(self, known: Iterable[Record]) -> None:
@@ -54,8 +56,16 @@ class Ledger:
         self._apply(place(fact, said, sources, known, single=single), reason)
         return [f"#{number}" for number in range(first, len(self._adds))]
 
+    def settle(self, record: Record, fact: Fact) -> None:
+        """Let a fact that was added directly take its place in valid time (`timeline.settle`)."""
+        self._facts.setdefault(record.id, record)
+        known = [other for other in self._facts.values() if key_of(other) == key_of(fact)]
+        self._apply(settle(self._facts[record.id], fact, known), "")
+
     def confirm(self, id: str, sources: tuple[str, ...], reason: str) -> None:
-        """One that is known was said again."""
+        """One that is known was said again; what was added directly stays as it is."""
+        if self._facts[id].made_by is None:
+            return
         self._apply([Revise(id, self._facts[id].version, sources=sources, reason=reason)], "")
 
     def reword(self, id: str, fact: Fact, sources: tuple[str, ...], reason: str) -> None:
@@ -100,6 +110,7 @@ class Ledger:
             valid,
             Interval(said),
             sources=add.sources,
+            made_by=_NEW,
             metadata=add.metadata,
         )
         self._adds.append(add)

@@ -18,7 +18,7 @@ from engram.kernel.record import Record
 from engram.operators.extraction.fact import Fact
 from engram.operators.retrieval.stated import folded
 
-__all__ = ["SINGLE", "holds_one", "place", "same_object"]
+__all__ = ["SINGLE", "holds_one", "place", "same_object", "settle"]
 
 # Relations of which one value holds at a time; "favourite …" is another.
 SINGLE = frozenset(
@@ -49,15 +49,18 @@ def place(
     `known` are the facts believed now of the same subject and relation, those that have ended included.
     `single` says whether the relation holds one value at a time (default: by its name). A fact that is
     ended by another one, or by what was said, is retired with the reason; none is ever removed. Where it was
-    said again later than the other one begins, it is added anew from then on.
+    said again later than the other one begins, it is added anew from then on. Where a fact that was added
+    directly says it already, nothing changes.
     """
     valid = fact.valid(said)
     same = [record for record in known if same_object(str(record.metadata.get("object", "")), fact.object)]
-    if fact.ended:
+    if fact.ended or (valid.start is None and valid.end is not None):
         return _end(fact, valid.end or said, sources, same)
     start = valid.start or said
     one_at_a_time = (holds_one(fact) if single is None else single) and fact.lasting == "state"
     holding = next((record for record in same if start in record.valid), None)
+    if holding is not None and holding.made_by is None:
+        return []
     if holding is not None:
         metadata = _with_time(holding, start, sources) if one_at_a_time else None
         if fact.labels.keys() - holding.metadata.keys():
@@ -65,15 +68,45 @@ def place(
         return [Revise(holding.id, holding.version, metadata=metadata, sources=sources, reason="said again")]
     if not one_at_a_time:
         return [_add(fact, said, sources, start, valid.end)]
+    until, _, others = _between(fact, start, sources, known)
+    ends = [moment for moment in (until, valid.end) if moment is not None]
+    return [_add(fact, said, sources, start, min(ends, default=None)), *others]
+
+
+def settle(record: Record, fact: Fact, known: Sequence[Record]) -> list[Change]:
+    """What a fact that was added directly as `record` changes among those known of subject and relation.
+
+    Its words stay as they are. Of a relation that holds one value at a time, it ends the value before and
+    is ended by the next, as if it were placed there; nothing changes where nobody knows since when it holds.
+    """
+    start, end = record.valid.start, record.valid.end
+    if start is None or not holds_one(fact):
+        return []
+    others = [
+        other
+        for other in known
+        if other.id != record.id and not same_object(str(other.metadata.get("object", "")), fact.object)
+    ]
+    until, causes, changes = _between(fact, start, (record.id,), others)
+    if until is None or (end is not None and end <= until):
+        return changes
+    reason = f"{fact.object} until {until:%Y-%m-%d}, when another value begins"
+    return [Retire(record.id, record.version, until, causes, reason), *changes]
+
+
+def _between(
+    fact: Fact, start: datetime, sources: tuple[str, ...], known: Sequence[Record]
+) -> tuple[datetime | None, tuple[str, ...], list[Change]]:
+    """When the next value begins after one that begins at `start`, by what, and what that ends or resumes."""
     ended = [record for record in known if _start(record) <= start < (record.valid.end or _LATEST)]
     again = [added for record in ended if (added := _resumed(record, start)) is not None]
-    later = [_start(record) for record in known if _start(record) > start]
-    later += [added.valid_start for added in again if added.valid_start is not None]
-    return [
-        _add(fact, said, sources, start, min(later, default=None)),
-        *(Retire(old.id, old.version, start, sources, _reason(old, fact, start)) for old in ended),
-        *again,
+    later: list[tuple[datetime, tuple[str, ...]]] = [
+        (_start(record), (record.id,)) for record in known if _start(record) > start
     ]
+    later += [(added.valid_start, added.sources) for added in again if added.valid_start is not None]
+    until, causes = min(later, default=(None, ()))
+    retired = (Retire(old.id, old.version, start, sources, _reason(old, fact, start)) for old in ended)
+    return until, causes, [*retired, *again]
 
 
 def _end(fact: Fact, end: datetime, sources: tuple[str, ...], same: Sequence[Record]) -> list[Change]:
