@@ -9,7 +9,7 @@ import numpy as np
 from engram.kernel.effects import Neighbours, Read, Score
 from engram.kernel.policy import Query, Recall
 from engram.kernel.record import Hit, Record
-from engram.operators.notes.note import LINK, Note, turn_of
+from engram.operators.notes.note import LINK, NOTE_OF, Note, turn_of
 from engram.operators.retrieval.top import top
 
 __all__ = ["nearest_notes"]
@@ -34,19 +34,41 @@ async def nearest_notes(query: Query, words: float, share: float) -> Recall:
     value = dict(zip(ids, ranking[places].tolist(), strict=True))
     score = dict(zip(ids, np.clip(cosine[places], 0, 1).tolist(), strict=True))
     found = {record.id: record for record in await Read(tuple(ids))}
-    linked = await _linked([id for id in ids if id in found][: query.depth], found)
-    for rank in (value, score):
-        own = dict(rank)
-        for one, other in linked:
-            rank[other] = max(rank.get(other, 0.0), share * own[one])
-    more = [other for _, other in linked if other not in found]
-    found |= {record.id: record for record in await Read(tuple(dict.fromkeys(more)))}
+    best = [id for id in ids if id in found][: query.depth]
+    await _lift(await _notes_of(best, found), 1.0, found, value, score)
+    await _lift(await _linked(best, found), share, found, value, score)
     return Recall(tuple(await _once(found, value, score))[: query.depth])
 
 
+async def _lift(
+    pairs: Sequence[tuple[str, str]],
+    share: float,
+    found: dict[str, Record],
+    value: dict[str, float],
+    score: dict[str, float],
+) -> None:
+    """Let the second of each pair have `share` of what the first has at least, and be found."""
+    for rank in (value, score):
+        own = dict(rank)
+        for one, other in pairs:
+            rank[other] = max(rank.get(other, 0.0), share * own[one])
+    more = dict.fromkeys(other for _, other in pairs if other not in found)
+    if more:
+        found |= {record.id: record for record in await Read(tuple(more))}
+
+
+async def _notes_of(ids: Sequence[str], found: Mapping[str, Record]) -> list[tuple[str, str]]:
+    """Pairs of a turn found and its note, where that was not found by itself."""
+    held = {turn_of(record) for record in found.values()}
+    bare = {id for id in ids if found[id].made_by is None and id not in held}
+    edges = await Neighbours(tuple(sorted(bare)), (NOTE_OF,)) if bare else []
+    return sorted((edge.target, edge.source) for edge in edges if edge.target in bare)
+
+
 async def _linked(ids: Sequence[str], found: Mapping[str, Record]) -> list[tuple[str, str]]:
-    """Pairs of a note found and one that it is linked to."""
-    notes = {id for id in ids if turn_of(found[id])}
+    """Pairs of a note found, itself or by its turn, and one that it is linked to."""
+    best = {*ids}
+    notes = {id for id, record in found.items() if (turn := turn_of(record)) and (id in best or turn in best)}
     edges = await Neighbours(tuple(sorted(notes)), (LINK,)) if notes else []
     ends = [pair for edge in edges for pair in ((edge.source, edge.target), (edge.target, edge.source))]
     return sorted((one, other) for one, other in ends if one in notes)

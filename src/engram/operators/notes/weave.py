@@ -203,13 +203,14 @@ def _evolve(
     note = replace(held.note, tags=given.tags or held.note.tags, context=given.context or held.note.context)
     if note == held.note:
         return False
-    others = {id: text for id, text in texts.items() if id != held.id}
-    lent = borrowed(note.text(""), texts[held.id], others)
-    causes = [new.turn.id for new in near_it if new is not held]
-    causes += [source for other in shown if other.id in lent for source in other.sources]
-    held.remarks.append(_told(held.note, note, change.reason, [new.turn.id for new in near_it]))
+    causes = [new for new in near_it if new is not held]
+    own = "\n".join([texts[held.id], *(texts[new.id] for new in causes)])
+    known = {held.id, *(new.id for new in causes)}
+    lent = borrowed(note.text(""), own, {id: text for id, text in texts.items() if id not in known})
+    stands_on = [*causes, *(other for other in shown if other.id in lent)]
+    held.remarks.append(_told(held.note, note, change.reason, [new.turn.id for new in causes]))
     held.note, held.changed = note, True
-    held.sources = tuple(dict.fromkeys([*held.sources, *causes]))
+    held.sources = tuple(dict.fromkeys([*held.sources, *(id for other in stands_on for id in other.sources)]))
     return True
 
 
