@@ -31,7 +31,6 @@ from engram.kernel.protocols import (
 )
 from engram.kernel.record import Record
 from engram.kernel.schema import Schema
-from engram.operators.retrieval.aside import SidedIndex
 from engram.operators.retrieval.codec import encode
 from engram.operators.retrieval.index import ScopeIndex
 
