@@ -23,7 +23,7 @@ class Fact:
     `None` where the source names none. `ended`: the source says that it holds no more. `confidence`
     and `importance` (`None`: nobody has judged it) lie in [0, 1]. `quote` is the clause it was taken from.
     `single` says whether the relation has one value at a time (`None`: its name decides), and `labels` are
-    what a schema adds: types and attributes.
+    what a schema adds: types and attributes. `span` is when it is true, to the moment, where that is given.
     """
 
     subject: str
@@ -37,6 +37,7 @@ class Fact:
     importance: float | None = None
     single: bool | None = None
     labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    span: Interval | None = None
 
     @property
     def text(self) -> str:
@@ -56,6 +57,8 @@ class Fact:
 
         A plan whose day was over by then ("I decided last week to …") has no end: the day is another one.
         """
+        if self.span is not None:
+            return self.span
         start = said if self.when is None else _midnight(self.when[0])
         if self.ended:
             return Interval(None, start)

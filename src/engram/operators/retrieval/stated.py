@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 
 from engram.kernel.protocols import Entry
 from engram.kernel.record import Record
+from engram.operators.graph.names import keys_of
 
-__all__ = ["Named", "Stated", "folded"]
+__all__ = ["Alike", "Named", "Stated", "folded"]
 
 _EACH = 250  # bytes a key takes here, measured
 
@@ -78,6 +79,26 @@ class Named(_Map[str]):
     def ids(self, name: str, read: Reading) -> list[str]:
         """The ids of the entities that have the name, sorted; `read` gives records by id."""
         return self.of(folded(name), read)
+
+
+class Alike(_Map[str]):
+    """The ids of entities by keys that alike names share (`keys_of`)."""
+
+    def __init__(self) -> None:
+        super().__init__("entity", _keys)
+
+    def ids(self, name: str, read: Reading, most: int = 20) -> list[str]:
+        """The ids of the `most` entities that share the rarest keys with a name."""
+        weights: dict[str, float] = {}
+        for key in keys_of(name):
+            for id in (ids := self.of(key, read)):
+                weights[id] = weights.get(id, 0.0) + 1 / len(ids)
+        return sorted(weights, key=lambda id: (-weights[id], id))[:most]
+
+
+def _keys(entity: Record) -> Iterator[str]:
+    for name in _names(entity):
+        yield from keys_of(name)
 
 
 def _subject(fact: Record) -> Iterator[tuple[str, str]]:
