@@ -204,6 +204,7 @@ def open_core(
     embedder: Embedder | str | None = None,
     model: Chat | ChatModel | str | None = None,
     reranker: Reranker | AskingReranker | str | None = None,
+    schema: Schema | None = None,
     durability: str = "process",
     cache_mb: int = 512,
     clock: Clock | None = None,
@@ -212,7 +213,6 @@ def open_core(
 ) -> Core:
     """Open a store and join it with its models and policy.
 
-    schema: Schema | None = None,
     Raises `ConfigError`, `StoreError`, and for another embedder's store `NeedsMigration`, unless `mend`.
     """
     _check(durability, cache_mb, schema)
@@ -228,6 +228,7 @@ def open_core(
         model=asked,
         chat=chat,
         reranker=again,
+        schema=schema or Schema(),
         seed=seed,
         cache_bytes=cache_mb << 20,
         url=address,
@@ -235,4 +236,3 @@ def open_core(
     if not mend:
         core.check_identity()
     return core
-        schema=schema or Schema(),
