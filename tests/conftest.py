@@ -2,10 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from postgres import in_schema, schemas, shared_server
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVELOPMENT_DATA = ROOT.parent / "shared" / "data"
@@ -64,3 +67,20 @@ def development_data() -> Path:
     if not DEVELOPMENT_DATA.is_dir():
         pytest.skip("the development data is not at ../shared/data")
     return DEVELOPMENT_DATA
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The url of a PostgreSQL server that all tests share; they are skipped where there is none."""
+    return shared_server(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())))
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The url of a PostgreSQL store of the test's own, not there yet."""
+    import psycopg
+
+    schema = next(schemas())
+    yield in_schema(postgres_server, schema)
+    with psycopg.connect(postgres_server, autocommit=True) as link:
+        link.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

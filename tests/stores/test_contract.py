@@ -1,4 +1,4 @@
-"""Both stores keep the contract."""
+"""Every store keeps the contract."""
 
 from collections.abc import Callable
 from functools import partial
@@ -38,6 +38,16 @@ class TestSqliteAgainstPowerCuts(TestSqlite):
         return partial(open_store, f"sqlite:///{tmp_path}/store.db", durability="power")
 
 
+class TestPostgres(StoreContract):
+    """The store that scales out."""
+
+    durable = True
+
+    @pytest.fixture
+    def opener(self, postgres_url: str) -> Callable[..., Store]:
+        return partial(open_store, postgres_url)
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -45,7 +55,9 @@ class TestSqliteAgainstPowerCuts(TestSqlite):
         ("", "ram:, sqlite:///path"),
         ("memory.db", "ram:, sqlite:///path"),
         ("mysql://host", "mysql"),
-        ("postgresql://host/db", "not there yet"),
+        ("postgresql:///db?schema=Big-Name", "small letters"),
+        ("postgresql:///db?pool=0", "pool"),
+        ("postgresql:///db?tenant=", "names no tenant"),
         ("ram:///path", "no path"),
         ("sqlite:memory.db", "sqlite:///relative/path"),
         ("sqlite:///", "sqlite:///relative/path"),

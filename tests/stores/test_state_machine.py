@@ -1,15 +1,20 @@
-"""SQLite and the plain store, side by side through arbitrary histories."""
+"""Each store and the plain one, side by side through arbitrary histories."""
 
 import itertools
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
+import pytest
 from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from engram.kernel.protocols import Store
+from engram.stores.postgres import open_postgres
 from engram.stores.ram import RamStore
 from engram.stores.sqlite import SqliteStore
 from engram.testing.machine import SideBySide
+from postgres import in_schema, schemas
 
 _folder = tempfile.TemporaryDirectory()
 _numbers = itertools.count()
@@ -30,3 +35,23 @@ class SqliteBesideRam(SideBySide):
 
 TestSqliteBesideRam = SqliteBesideRam.TestCase
 TestSqliteBesideRam.settings = settings(max_examples=50, stateful_step_count=40)
+
+
+class PostgresBesideRam(SideBySide):
+    """The store under test is a schema, at times reopened, at times under two handles."""
+
+    durable = True
+    server: ClassVar[str]
+
+    def make(self) -> tuple[Store, Store]:
+        self.url = in_schema(self.server, next(schemas()))
+        return self.again(), RamStore(clock=self.clock)
+
+    def again(self) -> Store:
+        return open_postgres(self.url, clock=self.clock)
+
+
+@pytest.mark.timeout(600)
+def test_postgres_beside_ram(postgres_server: str) -> None:
+    machine = type("Machine", (PostgresBesideRam,), {"server": postgres_server})
+    run_state_machine_as_test(machine, settings=settings(max_examples=8, stateful_step_count=30))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from engram.kernel.clock import Clock, utc_now
@@ -15,13 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["keeper_of", "open_store"]
 
 GROUP = "engram.stores"
-_BUILT_IN = {"ram": "engram.stores.ram:open_ram", "sqlite": "engram.stores.sqlite:open_sqlite"}
+_POSTGRES = ("postgresql", "postgres")
+_BUILT_IN = {
+    "ram": "engram.stores.ram:open_ram",
+    "sqlite": "engram.stores.sqlite:open_sqlite",
+    **dict.fromkeys(_POSTGRES, "engram.stores.postgres:open_postgres"),
+}
 
 
 def open_store(
     url: str | None, *, durability: str = "process", clock: Clock = utc_now, seed: int = 0
 ) -> Store:
-    """The store at `url`: `ram:`, `sqlite:///relative/path`, `sqlite:////absolute/path`.
+    """The store at `url`: `ram:`, `sqlite:///relative/path`, `sqlite:////absolute/path`, `postgresql://…`.
 
     Further schemes come from installed packages, by entry points of the group `engram.stores`: the name
     is the scheme, the object a callable with this function's arguments. `durability` is `process`
@@ -33,23 +40,37 @@ def open_store(
     if not url or ":" not in url:
         raise ConfigError(f"url: {url!r} is no store; it may be {_known()}")
     scheme = url.partition(":")[0].lower()
-    from importlib.metadata import entry_points  # 30 ms that importing this module can do without
-
-    for entry in entry_points(group=GROUP, name=scheme) or _built_in(scheme):
-        return cast("Store", entry.load()(url, durability=durability, clock=clock, seed=seed))
-    if scheme in ("postgresql", "postgres"):
-        raise ConfigError(f"url: PostgreSQL stores are not there yet; it may be {_known()}")
+    if (opener := _opener(scheme)) is not None:
+        return cast("Store", opener(url, durability=durability, clock=clock, seed=seed))
     raise ConfigError(f"url: no store is installed for {scheme!r}; it may be {_known()}")
 
 
 def keeper_of(url: str) -> Keeper | None:
-    """Who looks after the files of the store at `url`; `None` where it has none that engram knows."""
-    if url.partition(":")[0].lower() != "sqlite":
+    """Who looks after the store at `url`; `None` where nobody does.
+
+    Raises `ConfigError` for a url that names no store of its kind.
+    """
+    scheme = url.partition(":")[0].lower()
+    if scheme in _POSTGRES:
+        from engram.stores.postgres import keeper
+
+        return keeper(url)
+    if scheme != "sqlite":
         return None
     from engram.stores.sqlite.keeper import SqliteKeeper
     from engram.stores.sqlite.store import path_of
 
     return SqliteKeeper(path_of(url))
+
+
+@cache
+def _opener(scheme: str) -> Callable[..., object] | None:
+    """What opens stores of a scheme; looked up once, as going through what is installed takes 20 ms."""
+    from importlib.metadata import entry_points  # 30 ms that importing this module can do without
+
+    for entry in entry_points(group=GROUP, name=scheme) or _built_in(scheme):
+        return cast("Callable[..., object]", entry.load())
+    return None
 
 
 def _built_in(scheme: str) -> list[EntryPoint]:
@@ -63,4 +84,4 @@ def _known() -> str:
     from importlib.metadata import entry_points
 
     others = entry_points(group=GROUP).names - _BUILT_IN.keys()
-    return ", ".join(["ram:", "sqlite:///path", *(f"{name}:…" for name in sorted(others))])
+    return ", ".join(["ram:", "sqlite:///path", "postgresql://…", *(f"{name}:…" for name in sorted(others))])

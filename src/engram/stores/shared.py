@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from engram.kernel.clock import micros
@@ -29,11 +31,13 @@ __all__ = [
     "job_lost",
     "lane_kinds",
     "moved",
+    "named_statements",
     "not_staged",
     "origin_taken",
     "pack",
     "plain",
     "same_version",
+    "script_statements",
     "sortable",
     "state_moved",
     "store_tag",
@@ -44,6 +48,8 @@ __all__ = [
 ]
 
 RESERVED = frozenset({"format", "tag", "created", "bytes", "purge", "staged", "versions"})
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_COMMENT = re.compile(r"--.*$", re.MULTILINE)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -197,3 +203,14 @@ def taken(known: Record, record: Record) -> bool:
 def lane_kinds(job: Job) -> bool:
     """Whether the job may only run while no other of its lane does."""
     return job.kind in ("write", "rebuild")
+
+
+def named_statements(file: Path) -> dict[str, str]:
+    """The statements of an SQL file: what follows each line `-- name: x`."""
+    parts = _NAME.split(file.read_text(encoding="utf-8"))
+    return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
+
+
+def script_statements(script: str) -> list[str]:
+    """The single statements of a script that has no semicolon inside text, functions or triggers."""
+    return [part.strip() for part in _COMMENT.sub("", script).split(";") if part.strip()]

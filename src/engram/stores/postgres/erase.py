@@ -1,0 +1,46 @@
+"""Making bytes of expunged content vanish from the tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from engram.stores.postgres.connection import Link
+from engram.stores.postgres.queries import queries
+
+__all__ = ["purge"]
+
+_SQL = queries("erase")
+_TABLES = ("records", "versions", "lineage", "edges", "states", "jobs", "staged", "info")
+_WAIT = "2s"
+_LATER = frozenset({"55P03", "57014", "53100", "53200", "40P01"})
+
+
+def purge(link: Link) -> bool:
+    """Rewrite the tables; False where that cannot be done now, or not by this role.
+
+    A deleted row stays in its page until it is vacuumed, and after that until its place is written over:
+    only a rewrite (`VACUUM FULL`) is sure to leave none. It takes a table's owner, and waits for
+    everybody who reads the table. The write-ahead log, replicas and backups are out of its reach.
+    """
+    erasures, unpurged = _one(link, _SQL["purge_state"])
+    if not unpurged:
+        return True
+    if not _one(link, _SQL["owned"])[0]:
+        return False
+    try:
+        link.execute("SELECT set_config('lock_timeout', %s, false)", (_WAIT,))
+        for table in _TABLES:
+            link.execute(_SQL["rewrite"].format(table=table))
+        link.execute(_SQL["purged"], (erasures,))
+    except psycopg.Error as error:
+        if error.sqlstate not in _LATER:
+            raise
+        return False
+    return True
+
+
+def _one(link: Link, statement: Any) -> tuple[object, ...]:
+    row = link.execute(statement).fetchone()
+    return row or (0, 0)

@@ -1,0 +1,9 @@
+-- What a transaction says about itself before anything else.
+
+-- name: settings
+SELECT set_config('search_path', %(path)s, %(local)s),
+    set_config('engram.tenant', %(tenant)s, %(local)s),
+    set_config('engram.everyone', %(everyone)s, %(local)s),
+    set_config('lock_timeout', %(wait)s, %(local)s),
+    set_config('idle_in_transaction_session_timeout', '120s', %(local)s),
+    CASE WHEN %(synchronous)s THEN set_config('synchronous_commit', 'on', %(local)s) END
