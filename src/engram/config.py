@@ -24,6 +24,7 @@ __all__ = [
     "VARIABLES",
     "api_key",
     "base_url",
+    "chat_model",
     "chosen_embedder",
     "default_url",
     "editor",
@@ -168,6 +169,13 @@ def _ollama(host: str | None) -> str | None:
     scheme, _, rest = host.rpartition("://")
     place, _, port = rest.rstrip("/").partition(":")
     return f"{scheme or 'http'}://{'127.0.0.1' if place == '0.0.0.0' else place}:{port or 11434}/v1"  # noqa: S104 - compared
+
+
+def chat_model(spec: str) -> ChatModel:
+    """The chat model that a spec names, with address and key from the environment. Raises `ConfigError`."""
+    from engram.models.chat import load_chat_model
+
+    return load_chat_model(spec, _model_endpoint(spec))
 
 
 def _reranker(reranker: Reranker | AskingReranker | str) -> Reranker | AskingReranker:

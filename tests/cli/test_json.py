@@ -25,7 +25,7 @@ def documented() -> dict[str, tuple[set[str], set[str]]]:
     """The fields of each command's objects, and those that may be missing, from the page."""
     found: dict[str, tuple[set[str], set[str]]] = {}
     for names, fields, _ in ROW.findall(PAGE.read_text(encoding="utf-8")):
-        listed = re.findall(r"`([a-z_]+)`(\?)?", fields)
+        listed = re.findall(r"`([a-z_0-9]+)`(\?)?", fields)
         if not listed:
             continue
         whole = {name for name, mark in listed if not mark}
@@ -81,6 +81,7 @@ CALLS = [
     "tend",
     "reembed",
     "bench recall TALK --policy rrf",
+    "compare TALK --policy rrf -j 1",
     "forget --user nobody --yes",
 ]
 

@@ -73,3 +73,23 @@ def test_memory_over_time_is_drawn(reader: Terminal, kept: Kept, tmp_path: Path)
     assert "picture" in seen.words
     assert "episode 5" in Picture(picture).words
     assert "user_id=ana" in Picture(picture).said("title")
+
+
+@drives("compare")
+def test_methods_are_compared_and_an_outcome_is_measured_once(terminal: Terminal, tmp_path: Path) -> None:
+    talk, out = tmp_path / "talk.json", tmp_path / "out.jsonl"
+    talk.write_text(json.dumps(TALK), encoding="utf-8")
+    asked = ("compare", str(talk), "--policy", "bm25", "--out", str(out), "-j", "1")
+    seen = terminal.run(*asked)
+    assert "talk: 1 questions, p against fusion" in seen.words
+    assert "bm25 1.000" in seen.words
+    assert "best by category" in seen.words
+    kept = out.read_bytes()
+    assert len(kept.splitlines()) == 2
+    assert terminal.run(*asked).words == seen.words
+    assert out.read_bytes() == kept
+    drawn = terminal.run(*asked, "--svg", str(tmp_path / "cost.svg"))
+    assert "cost.svg" in drawn.joined
+    assert "recall@10" in (tmp_path / "cost.svg").read_text(encoding="utf-8")
+    neither = terminal.run("compare", str(talk), code=2)
+    assert "name methods with --policy, or give --all" in neither.words

@@ -10,6 +10,7 @@ import typer
 from engram.cli import about, health, moving, reading, records, upkeep, writing
 from engram.cli.ask import ask
 from engram.cli.bench import bench
+from engram.cli.compare import compare
 from engram.cli.demo import demo
 from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
@@ -92,6 +93,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_UPKEEP, health.migrate, "migrate", "--dry-run"),
     (_UPKEEP, health.doctor, "doctor", "--full"),
     (_TRY, demo, "demo", ""),
+    (_TRY, compare, "compare", "conversations/ --policy fusion --policy mem0 --out outcomes.jsonl"),
     (_TRY, about.policies, "policies", "--json"),
     (_TRY, about.completion, "completion", "bash --install"),
 )

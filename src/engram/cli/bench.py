@@ -15,7 +15,7 @@ from engram.cli.options import Json, Paths, PolicyName, known_policy
 if TYPE_CHECKING:
     from engram.bench.run import Measured
 
-__all__ = ["bench"]
+__all__ = ["bench", "numbers"]
 
 T = TypeVar("T")
 
@@ -27,15 +27,15 @@ bench = typer.Typer(
 )
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
     """Whole numbers of at least 1, ascending."""
     try:
-        numbers = sorted({int(part.replace("_", "")) for part in text.split(",")})
+        found = sorted({int(part.replace("_", "")) for part in text.split(",")})
     except ValueError:
         raise typer.BadParameter(f"expected whole numbers such as 5,10,20, got {text!r}") from None
-    if numbers[0] < 1:
-        raise typer.BadParameter(f"expected numbers of at least 1, got {numbers[0]}")
-    return numbers
+    if found[0] < 1:
+        raise typer.BadParameter(f"expected numbers of at least 1, got {found[0]}")
+    return found
 
 
 def _told(measured: Measured) -> Measured:
@@ -87,7 +87,7 @@ def recall(
     from engram.cli.output import output, progress
 
     plots.ready(svg)
-    ks, policies = _numbers(k), run.chosen_policies(policy or [])
+    ks, policies = numbers(k), run.chosen_policies(policy or [])
     data = load.data_sets(paths)
     console = output()
     found: list[run.Measured] = []
@@ -127,7 +127,7 @@ def speed(
     plots.ready(svg)
     found = []
     with status() as say:
-        for figure in measure(_numbers(n), policy, say):
+        for figure in measure(numbers(n), policy, say):
             found.append(figure)
             if json:
                 print(report.json_line(figure.to_dict()), flush=True)
