@@ -96,6 +96,22 @@ class Memory:
         request = write.AddRequest(messages, self._bound.address(ids), metadata, kind, infer, expires, wait)
         return self._run(write.add(self._bound.core, request))
 
+    def add_triples(
+        self,
+        triples: Sequence[object],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        wait: bool = True,
+        **ids: Unpack[ScopeIds],
+    ) -> Receipt:
+        """Store triples, each as a record of kind `fact`; the policy may weave them into a graph.
+
+        A triple is [subject, relation, object], or a mapping of these and maybe `valid_start`, `valid_end`,
+        `weight`, `id`, `time`, `metadata`. Raises `InvalidInput` naming the one that is none.
+        """
+        scope = self._bound.address(ids)
+        return self._run(write.add_triples(self._bound.core, triples, scope, metadata, wait=wait))
+
     def search(
         self,
         query: str,

@@ -36,6 +36,8 @@ FILES: dict[str, tuple[str, object]] = {
     "conversation": ("ana.json", TURNS),
     "conversation-documents": ("docs.json", {"documents": [{"id": "1", "text": "hot"}]}),
     "engram": ("export.jsonl", HEADER),
+    "triples": ("facts.csv", "subject,relation,object\nAda,likes,tea\n"),
+    "triples-lines": ("facts.jsonl", '["Ada", "likes", "tea"]\n'),
     "transcript": ("talk.txt", TALK),
     "transcript-roles": ("talk.log", "User: hot?\nAssistant: very\n"),
     "whatsapp": ("_chat.txt", IOS),

@@ -44,6 +44,9 @@ WrittenBy = Annotated[
         autocompletion=_formats,
     ),
 ]
+OfTriples = Annotated[
+    bool, typer.Option("--triples", help="The files are tables or lines of subject, relation, object.")
+]
 NoInfer = Annotated[bool, typer.Option("--no-infer", help="Keep the words only; derive nothing from them.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be stored.")]
 LeftOut = Annotated[
@@ -78,6 +81,7 @@ def import_(
     context: typer.Context,
     paths: Arrivals,
     format: WrittenBy = None,
+    triples: OfTriples = False,
     no_infer: NoInfer = False,
     dry_run: DryRun = False,
     skipped: LeftOut = None,
@@ -92,13 +96,17 @@ def import_(
 
     Among them data exports of ChatGPT and Claude, message lists as OpenAI's
     interface has them, WhatsApp, Slack, transcripts, Markdown, mem0, Zep and
-    Letta. A scope that is named goes before what the file says; an export of
-    engram keeps its own. What is there already is passed over, so an import
-    that was stopped is made again. The exit code is 1 where messages could
-    not be stored; what is no message (a picture, a notice) is only counted.
+    Letta, and tables or lines of triples (--triples). A scope that is named
+    goes before what the file says; an export of engram keeps its own. What is
+    there already is passed over, so an import that was stopped is made again.
+    The exit code is 1 where messages could not be stored; what is no message
+    (a picture, a notice) is only counted.
     """
     if Path("-") in paths:
         raise typer.BadParameter("standard input cannot be imported; save it to a file first")
+    if triples and format not in (None, "triples"):
+        raise typer.BadParameter(f"--triples says that the files are of triples, --format {format} another")
+    format = "triples" if triples else format
     ids, infer = scope(user, agent, run, tenant), not no_infer
     failed = 0
     with opened(context, url, new=True) as memory, _written(skipped) as tell:

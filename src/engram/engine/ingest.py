@@ -15,6 +15,7 @@ from engram.kernel.errors import InvalidInput
 from engram.kernel.record import KINDS, ROLES, TEXT_MARK, Interval, Record
 from engram.kernel.scope import Scope
 from engram.kernel.text import MAX_TEXT, check_text
+from engram.kernel.triple import entities_of, triples_of
 
 __all__ = ["MAX_TEXT", "Draft", "check_text", "draft", "drafts", "id_text", "json_value", "whole_number"]
 
@@ -145,6 +146,8 @@ def _record(message: Mapping[str, Any], original: Any, call: _Call, place: str) 
     if message.get("time") is not None:
         when, assumed = parse_time(message["time"], f"{place}.time")
     valid, taken = _valid(message.get("valid"), when, call.kind, f"{place}.valid")
+    entities_of(message.get("entities"), f"{place}.entities")
+    triples_of(message.get("triples"), f"{place}.triples")
     record = Record(
         id="",
         kind=call.kind,

@@ -242,8 +242,8 @@ class _Intake:
     def _jobs(self, records: Sequence[Record], *, derives: bool) -> Iterator[PutJob]:
         """The jobs that follow from records in groups: one a run for the policy, one a lane for vectors."""
         policy, now = self.core.policy.made_by, self.core.now()
-        for (scope, said), places in _spans([_run(record) for record in records]) if derives else ():
-            if said:
+        for (scope, _), places in _spans([_run(record) for record in records]) if derives else ():
+            if any(self.core.policy.wants(records[place]) for place in places):
                 yield PutJob(Job("", "write", scope.lane, now, policy=policy), fresh=places)
         if not self.core.embedder.local:
             for lane, places in _spans([record.scope.lane for record in records]):

@@ -18,6 +18,7 @@ from engram.kernel.operations import REPAIRING
 from engram.kernel.protocols import Batch, Close, Job, Op, PutJob, Select, Supersede
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
+from engram.kernel.triple import without_graph
 
 __all__ = ["edit", "find", "forget", "undo"]
 
@@ -51,7 +52,8 @@ def edit(
     if new_text == old.text and new_metadata == dict(old.metadata):
         return Receipt((Item("duplicate", id, old.origin, "nothing changed"),))
     now = max(core.now(), old.known.start or core.now())
-    record = replace(old, text=new_text, metadata=new_metadata, known=Interval(now))
+    payload = old.payload if new_text == old.text else without_graph(old.payload)
+    record = replace(old, text=new_text, metadata=new_metadata, payload=payload, known=Interval(now))
     words, vector = core.encode([record], now=True)[0]
     ops: list[Op] = [Supersede(record, old.version, words, vector)]
     items = [Item("superseded", id, old.origin, "edited")]

@@ -15,9 +15,12 @@ from engram.kernel.errors import InvalidInput
 from engram.kernel.operations import INTERACTIVE
 from engram.kernel.protocols import Batch, Committed, Job, Op, Put, PutJob
 from engram.kernel.scope import Scope
+from engram.kernel.triple import fact_message, triples_of
 from engram.operators.extraction.schema import misfit
 
-__all__ = ["AddRequest", "add"]
+__all__ = ["AddRequest", "add", "add_triples"]
+
+_BESIDE_TRIPLE = ("id", "time", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,28 @@ def _items(parsed: Sequence[Draft], committed: Committed) -> tuple[Item, ...]:
         else Item("stored", id, draft.record.origin, draft.note)
         for draft, id, duplicate in zip(parsed, committed.ids, committed.duplicates, strict=True)
     )
+
+
+async def add_triples(
+    core: Core, triples: object, scope: Scope, metadata: Mapping[str, Any] | None, *, wait: bool
+) -> Receipt:
+    """Store triples. Raises `InvalidInput` naming the one that is none, before anything is stored."""
+    if not isinstance(triples, Sequence) or isinstance(triples, str | bytes | bytearray):
+        raise InvalidInput(f"triples: expected a list of triples, got {type(triples).__name__}")
+    if not triples:
+        raise InvalidInput("triples: the list is empty; give at least one")
+    facts = [_fact(item, f"triples[{number}]") for number, item in enumerate(triples)]
+    return await add(core, AddRequest(facts, scope, metadata, "fact", wait=wait))
+
+
+def _fact(item: object, place: str) -> dict[str, Any]:
+    """The message of one triple; a mapping may have the caller's `id`, a `time` and `metadata` besides."""
+    beside: dict[str, Any] = {}
+    if isinstance(item, Mapping):
+        beside = {key: value for key, value in item.items() if key in _BESIDE_TRIPLE and value is not None}
+        item = {key: value for key, value in item.items() if key not in _BESIDE_TRIPLE}
+    try:
+        triple = triples_of([item])[0]
+    except InvalidInput as error:
+        raise InvalidInput(str(error).replace("triples[0]", place, 1)) from error
+    return fact_message(triple, beside)
