@@ -111,11 +111,12 @@ def test_the_line_has_the_published_keys() -> None:
     assert evaluate(talk([*QUESTIONS, Question("?!", frozenset(), "")]), "rrf", (5,)).to_dict()["auroc"] == 1
 
 
-def test_a_policy_that_does_without_a_model_says_so() -> None:
+@pytest.mark.parametrize("policy", ["mem0", "a_mem"])
+def test_a_policy_that_does_without_a_model_says_so(policy: str) -> None:
     home = {"role": "user", "name": "Ana", "content": "I live in Porto.", "id": "home"}
     asked = Question("Where does Ana live?", frozenset({"home"}), "home")
     data = DataSet("homes", (Conversation("ana", (Session("one", (home,)),), (asked,), None),))
-    measured = evaluate(data, "mem0", (1,))
+    measured = evaluate(data, policy, (1,))
     assert measured.notes == ("by rules: no model is configured",)
     assert measured.recall == {1: 1.0}
     assert evaluate(data, "rrf", (1,)).notes == ()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.conftest import Open
+from engine.helpers import Ticking
 from engine.noting import BREAD, SAID, SOUP, STARTER, Scripted, edges, held, noted, scripted_by, update, woven
 from engine.replies import reasons, say
 from engram.kernel.chat import ChatRequest
@@ -136,6 +137,18 @@ def test_a_search_brings_linked_notes_and_each_turn_once(open_memory: Open) -> N
         assert {hit.record.sources[0] for hit in found} == {*said}
         places.append([hit.record.sources[0] for hit in found].index(said[1]))
     assert places[0] == 1 < places[1]
+
+
+def test_the_past_has_notes_and_links_as_they_were(scripted: Scripted, clock: Ticking) -> None:
+    memory, _ = scripted(STARTER, BREAD, woven([(1, 2)], update(2, "The starter of Ana's first bread.")))
+    say(memory, SAID[0])
+    then = clock.skip(minutes=1)
+    clock.skip(minutes=1)
+    say(memory, SAID[1])
+    was, now = (view.search("starter", user_id="ana", k=5) for view in (memory.as_of(known=then), memory))
+    assert [hit.record.metadata["context"] for hit in was] == ["Ana begins a sourdough starter."]
+    assert now[0].record.metadata["context"] == "The starter of Ana's first bread."
+    assert len(now) == 2
 
 
 def test_what_is_said_without_a_note_is_found_too(scripted: Scripted) -> None:

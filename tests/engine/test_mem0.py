@@ -10,7 +10,8 @@ import pytest
 
 from engine.conftest import Open
 from engine.helpers import Ticking
-from engram import Memory, Receipt, Record
+from engine.replies import held, reasons, say, unusable
+from engram import Memory
 from engram.kernel.chat import ChatReply, ChatRequest
 from engram.kernel.errors import ConfigError, ModelUnavailable
 from engram.policies.mem0 import Mem0
@@ -34,21 +35,8 @@ def decide(*decisions: tuple[int, str, int | None, str]) -> dict[str, Any]:
     }
 
 
-def say(memory: Memory, text: str, day: str = "2026-01-01", **scope: str) -> Receipt:
-    message = {"content": text, "time": f"{day}T12:00:00Z", "name": "Ana"}
-    return memory.add(message, user_id=scope.get("user", "ana"))
-
-
-def held(memory: Memory, user: str = "ana") -> list[Record]:
-    return [record for record in memory.get_all(user_id=user) if record.kind == "fact"]
-
-
 def texts(memory: Memory) -> list[str]:
     return [record.text for record in held(memory)]
-
-
-def reasons(receipt: Receipt) -> list[str]:
-    return [item.reason for item in receipt.items[1:]]
 
 
 DOG = facts(fact("Ana", "owns", "a dog called Rex"))
@@ -196,14 +184,7 @@ def test_what_people_say_goes_out_as_quoted_data(scripted: Scripted) -> None:
 
 
 GOOD = facts(fact("Ana", "owns", "a cat"))
-BAD = {
-    "not JSON": "She owns a cat, I think.",
-    "cut off": '{"facts": [{"turn": 1, "subject": "Ana", "rela',
-    "another shape": {"memory": ["Ana owns a cat"]},
-    "a list": [1, 2, 3],
-    "nothing": "",
-    "refused": ChatReply("I cannot help with that.", finish="refused"),
-}
+BAD = unusable(GOOD, {"memory": ["Ana owns a cat"]})
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
