@@ -13,7 +13,7 @@ __all__ = ["borrowed"]
 
 
 def borrowed(fact: Fact, turn: Record, shown: Sequence[Record], common: str = "") -> tuple[str, ...]:
-    """The ids of the records `shown` beside `turn` that a fact has words from, in their order.
+    """The ids of the turns `shown` beside `turn` that a fact has words from; of what is derived, its sources.
 
     So a fact that says "Maria moved to Oslo" stands on the turn that named her too, and goes when that is
     erased. A word of the turn itself, of its speaker or of `common` (the question's own words) is borrowed
@@ -22,10 +22,10 @@ def borrowed(fact: Fact, turn: Record, shown: Sequence[Record], common: str = ""
     own = {*terms(turn.text), *terms(speaker_of(turn)), *terms(common)}
     words = [*terms(fact.subject), *terms(fact.relation), *terms(fact.object)]
     missing = {word for word in words if word not in own}
-    lenders: list[str] = []
+    lenders: dict[str, None] = {}
     for record in reversed(shown if missing else ()):
         lent = missing.intersection(terms(f"{record.name or ''} {record.text}"))
         if lent:
             missing -= lent
-            lenders.append(record.id)
-    return tuple(reversed(lenders))
+            lenders |= dict.fromkeys((record.id,) if record.made_by is None else record.sources)
+    return tuple(id for id in lenders if id != turn.id)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.changes import Add, Changes, Connect, Revise
-from engram.kernel.effects import Ask, Embed, Find, Read, each
+from engram.kernel.effects import Ask, Find, Read, each
 from engram.kernel.record import Record
+from engram.operators.embedding import embedded
 from engram.operators.notes.construct import Draft
 from engram.operators.notes.note import LINK, NOTE_OF, Note, borrowed, cleaned, turn_of
 
@@ -171,7 +172,7 @@ async def _among(new: Sequence[_Held]) -> NDArray[Any]:
     """The cosines of new notes with each other, [n, n]."""
     if len(new) < 2:
         return np.zeros((len(new), len(new)), np.float32)
-    rows = np.asarray(await Embed(tuple(held.text for held in new)))
+    rows = await embedded([held.text for held in new])
     return rows @ rows.T
 
 
