@@ -82,6 +82,24 @@ def test_erasing_a_turn_takes_what_it_taught_other_notes(open_memory: Open, tmp_
     assert {edge.source for edge in edges} <= {note.id for note in held(memory, kind="summary")}
 
 
+def test_a_note_stands_on_the_other_turns_of_its_question_that_lent_it_words(open_memory: Open) -> None:
+    def notes(*found: tuple[str, str]) -> dict[str, Any]:
+        return {
+            "notes": [
+                {"turn": n, "keywords": [word], "tags": [], "context": text}
+                for n, (word, text) in enumerate(found, 1)
+            ]
+        }
+
+    first = notes(("tea", "The code of the tea is xyzzy."), ("code", "A code."))
+    model = ScriptedModel([first, notes(("tea", "Green tea."))])
+    memory = open_memory(policy=AMem(near=1.0), model=model)
+    ids = memory.add([SAID[0], "The code is xyzzy."], user_id="ana").ids
+    assert [note.sources for note in held(memory, kind="summary")] == [(ids[0], ids[1]), (ids[1],)]
+    memory.forget([ids[1]], user_id="ana")
+    assert settled(memory) == {ids[0]: f"{SAID[0]}\n(Green tea.)\n[tea]"}
+
+
 def gossiping(request: ChatRequest) -> Any:
     """As `filing`, but what any note shown says of a code goes into every other."""
     reply = filing(request)
