@@ -20,7 +20,7 @@ from engram.kernel.record import Edge
 from engram.operators.forgetting import RECALLED, retention
 from engram.policies.memorybank import MemoryBank
 
-TOPICS = ("harpsichord", "glacier", "lighthouse", "beetroot", "telescope", "marmalade")
+TOPICS: tuple[str, ...] = ("harpsichord", "glacier", "lighthouse", "beetroot", "telescope", "marmalade")
 
 
 def about(topic: str) -> str:
