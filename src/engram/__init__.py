@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from engram.kernel.schema import Schema as Schema
     from engram.memory import Memory as Memory
     from engram.operators.answering import Answer as Answer
+    from engram.operators.graph.subgraph import Graph as Graph
     from engram.operators.packing import Context as Context
     from engram.upkeep import reembed as reembed
     from engram.view import View as View
@@ -57,6 +58,7 @@ _HOMES = {
     "engram.engine.chat": ("Budget", "Chat"),
     "engram.engine.results": ("Item", "Page", "Receipt", "Report"),
     "engram.operators.answering": ("Answer",),
+    "engram.operators.graph.subgraph": ("Graph",),
     "engram.operators.packing": ("Context",),
     "engram.upkeep": ("reembed",),
     "engram.kernel.policy": ("Policy",),

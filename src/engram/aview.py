@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
 from engram.bound import Bound, ScopeIds
-from engram.engine import answer, read
+from engram.engine import answer, graphs, read
 from engram.engine.lens import AsOf
 from engram.engine.results import Page
 from engram.kernel.adrive import arun
 from engram.kernel.record import Hit, Record
 from engram.operators.answering import Answer
+from engram.operators.graph.subgraph import Graph
 from engram.operators.packing import Context
 
 __all__ = ["AsyncView"]
@@ -89,6 +90,22 @@ class AsyncView:
         request = answer.AskRequest(searched, budget, count, min_score)
         program = answer.ask(self._bound.core, self._lens, request)
         return await arun(program, self._bound.core.performed)
+
+    async def graph(
+        self,
+        about: str | Sequence[str] | None = None,
+        *,
+        depth: int = 1,
+        types: str | Sequence[str] | None = None,
+        kinds: str | Sequence[str] | None = None,
+        limit: int = 500,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Graph:
+        """As `Memory.graph`, of that time."""
+        scope = self._bound.scope(ids)
+        request = graphs.GraphRequest(scope, everyone, about, depth, types, kinds, limit)
+        return await asyncio.to_thread(self._bound.core.call, graphs.graph, self._lens, request)
 
     async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """The version of a record that was believed then. Raises `NotFound`."""

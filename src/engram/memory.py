@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from engram.bound import Bound, ScopeIds, as_ids
 from engram.config import open_core
-from engram.engine import answer, check, portable, read, revise, upkeep, write
+from engram.engine import answer, check, graphs, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
 from engram.engine.progress import Progress
 from engram.engine.results import Imported, Left, Page, Receipt, Report
@@ -21,6 +21,7 @@ from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.kernel.record import Hit, Record
 from engram.kernel.schema import Schema
 from engram.operators.answering import Answer
+from engram.operators.graph.subgraph import Graph
 from engram.operators.packing import Context
 from engram.view import View
 
@@ -179,6 +180,27 @@ class Memory:
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, at)
         request = answer.AskRequest(searched, budget, count, min_score)
         return self._run(answer.ask(self._bound.core, self._bound.core.present, request))
+
+    def graph(
+        self,
+        about: str | Sequence[str] | None = None,
+        *,
+        depth: int = 1,
+        types: str | Sequence[str] | None = None,
+        kinds: str | Sequence[str] | None = None,
+        limit: int = 500,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Graph:
+        """The graph around records, `about` names or ids of them, or of the whole scope (see `Graph`).
+
+        Within `depth` edges, along edges of `types` and through records of `kinds` only; said edges and those
+        of the memory's policy, of what is current. At most `limit` records, the nearest first. Raises
+        `NotFound` for a name that no record has, `Forbidden` where no id is named, unless `everyone`.
+        """
+        scope = self._bound.scope(ids)
+        request = graphs.GraphRequest(scope, everyone, about, depth, types, kinds, limit)
+        return self._call(graphs.graph, self._bound.core.present, request)
 
     def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """One record. Raises `NotFound`, also where it belongs to another scope."""

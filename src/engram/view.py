@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, Unpack
 
 from engram.bound import Bound, ScopeIds
-from engram.engine import answer, read
+from engram.engine import answer, graphs, read
 from engram.engine.lens import AsOf
 from engram.engine.results import Page
 from engram.kernel.drive import run
 from engram.kernel.record import Hit, Record
 from engram.operators.answering import Answer
+from engram.operators.graph.subgraph import Graph
 from engram.operators.packing import Context
 
 __all__ = ["View"]
@@ -84,6 +85,22 @@ class View:
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, anchor)
         request = answer.AskRequest(searched, budget, count, min_score)
         return self._run(answer.ask(self._bound.core, self._lens, request))
+
+    def graph(
+        self,
+        about: str | Sequence[str] | None = None,
+        *,
+        depth: int = 1,
+        types: str | Sequence[str] | None = None,
+        kinds: str | Sequence[str] | None = None,
+        limit: int = 500,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Graph:
+        """As `Memory.graph`, of that time."""
+        scope = self._bound.scope(ids)
+        request = graphs.GraphRequest(scope, everyone, about, depth, types, kinds, limit)
+        return self._bound.core.call(graphs.graph, self._lens, request)
 
     def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """The version of a record that was believed then. Raises `NotFound`."""

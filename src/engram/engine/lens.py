@@ -181,15 +181,18 @@ class AsOf:
         index, after = self._build(), 0
         while True:
             page = self._store.entries(scope, after=after, limit=_PAGE, history=True)
-            index.apply([entry._replace(closed=0, known_end=None) for entry in page if self._sees(entry)])
+            known = [entry._replace(closed=0, known_end=None) for entry in page if self._believed(entry)]
+            index.apply([entry for entry in known if self._true(entry)])
+            index.follow_names(known)  # an entity has its name whenever its edges hold
             if len(page) < _PAGE:
                 return index
             after = page[-1].sequence
 
-    def _sees(self, entry: Entry) -> bool:
+    def _believed(self, entry: Entry) -> bool:
         known = micros(self._known)
-        if not entry.known_start <= known or (entry.known_end is not None and entry.known_end <= known):
-            return False
+        return entry.known_start <= known and (entry.known_end is None or entry.known_end > known)
+
+    def _true(self, entry: Entry) -> bool:
         if self._valid is None:
             return True
         valid = micros(self._valid)
@@ -201,6 +204,11 @@ class AsOf:
 def expired(record: Record, now: datetime) -> bool:
     """Whether the record's time to live is over."""
     return record.expires is not None and record.expires <= now
+
+
+def ended(record: Record, moment: datetime) -> bool:
+    """Whether the record's valid time was over at that moment."""
+    return record.valid.end is not None and record.valid.end <= moment
 
 
 def _pick(

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from engram.engine.core import Core
-from engram.engine.lens import Lens
+from engram.engine.lens import Lens, ended
 from engram.engine.replies import Asker, needed
 from engram.engine.views import is_view
 from engram.kernel import effects as fx
@@ -153,7 +153,7 @@ class Performer:
         found = {record.id: record for record in self._read(list(dict.fromkeys(chain(*ids))))}
         return [
             sorted(
-                (found[id] for id in named if id in found and self.lens.shows(found[id])),
+                (found[id] for id in named if id in found and not ended(found[id], self.lens.moment)),
                 key=lambda record: (record.arrival, record.id),
             )
             for named in ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ class ScopeIndex:
         words = unpack_words([entry.words for entry in fresh])
         units = unpack_vectors([entry.vector for entry in fresh], self._dimensions)
         self.stated.follow(entries)
-        self.named.follow(entries)
+        self.follow_names(entries)
         self.last = max(self.last, *(entry.sequence for entry in entries))
         self._alive += len(fresh) - len(dead)
         self._averages = None
@@ -159,6 +159,10 @@ class ScopeIndex:
         self._settle()
         rows = self._choose(0, now, made_by, frozenset(kinds)).row
         return told_within(self._rows, rows, span, last, strength)
+
+    def follow_names(self, entries: Iterable[Entry]) -> None:
+        """Take note of names of entities alone, as `apply` does."""
+        self.named.follow(entries)
 
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[int], list[tuple[int, Entry]]]:
         """New rows to make, rows to take out, and rows to mend in place."""

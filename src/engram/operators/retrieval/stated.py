@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from itertools import islice
 from typing import Generic, TypeVar
 
 from engram.kernel.protocols import Entry
@@ -12,6 +14,7 @@ from engram.operators.graph.names import keys_of
 
 __all__ = ["Alike", "Named", "Stated", "folded"]
 
+_LOOKED_AT = 20_000  # names that a likeness is looked for in
 _EACH = 250  # bytes a key takes here, measured
 
 
@@ -79,6 +82,11 @@ class Named(_Map[str]):
     def ids(self, name: str, read: Reading) -> list[str]:
         """The ids of the entities that have the name, sorted; `read` gives records by id."""
         return self.of(folded(name), read)
+
+    def like(self, name: str) -> list[str]:
+        """Names, folded, that are nearly this one; call `ids` first."""
+        held = (key for key, ids in self._ids.items() if ids)
+        return get_close_matches(folded(name), islice(held, _LOOKED_AT), n=3)
 
 
 class Alike(_Map[str]):
