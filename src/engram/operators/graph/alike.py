@@ -28,6 +28,8 @@ def name_likeness(one: Name, other: Name, kind: str = "", told: frozenset[str] =
     """
     if one.owner != other.owner and (one.owner or other.owner):
         return 0.0
+    if not one.tokens or not other.tokens:
+        return SAME if one.text == other.text else 0.0
     if one.plain == other.plain or one.tokens == other.tokens:
         return 0.0 if _qualified_apart(one, other) else SAME * _generations(one, other)
     if one.person and kind in ("person", ""):

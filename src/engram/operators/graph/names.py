@@ -19,6 +19,7 @@ _CYRILLIC |= {"ж": "zh", "\u0445": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "�
 _CYRILLIC |= {"ё": "e", "ъ": "", "ь": "", "є": "ye"}
 _GREEK = dict(zip("αβγδεζηικλμνξοπρσςτυφωχ", "avgdeziiklmnxoprsstyfoh", strict=True))
 _GREEK |= {"θ": "th", "ψ": "ps"}
+_LONGEST = 300
 _TABLE = str.maketrans(_LETTERS | _CYRILLIC | _GREEK)
 _SOUNDS = (
     (re.compile(r"tch|tsch|cz|ch"), "c"),
@@ -55,8 +56,11 @@ _INSIDE = re.compile(r"\(([^)]*)\)")
 
 
 def folded_name(text: str) -> str:
-    """Letters, digits and spaces: without case, marks and full stops; Cyrillic and Greek by letter."""
-    lower = unicodedata.normalize("NFKC", text).casefold().translate(_TABLE)
+    """Letters, digits and spaces: without case, marks and full stops; Cyrillic and Greek by letter.
+
+    Of the first 300 characters.
+    """
+    lower = unicodedata.normalize("NFKC", text[:_LONGEST]).casefold().translate(_TABLE)
     bare = "".join(sign for sign in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(sign))
     bare = re.sub(r"(?<=\b\w)\.(?=\s?\w\b)", " " if " " in bare else "", bare)
     bare = re.sub(r"(?<=\d)\.(?=\d)", "_", bare)
@@ -133,7 +137,7 @@ def parsed(text: str, type: str = "") -> Name:
     """The name in parts, as names of its type are taken apart; without a type, as both would be."""
     person = coarse(type) in ("person", "")
     place = coarse(type) == "place"
-    text = text[:300]
+    text = text[:_LONGEST]
     owner = ""
     if owned := _OF.match(text.strip()):
         owner = folded_name(owned["owner"])
@@ -252,14 +256,26 @@ def keys_of(text: str) -> frozenset[str]:
             if len(token) > 2 and token not in _SMALL:
                 found.add(f"t:{sound(token)}")
                 found.update(f"g:{head}" for head in NICKNAMES.get(token, ()))
+            if meant := words.TRANSLATED.get(token):
+                found.add(f"t:{sound(meant)}")
             if len(token) > 4:
                 found.add(f"c:{re.sub('[aeiou]', '', sound(token))}")
             if place := words.EXONYMS.get(token):
                 found.add(f"p:{place}")
         if place := words.EXONYMS.get(name.joined):
             found.add(f"p:{place}")
+        if (
+            len(name.tokens) == 1 and 4 < len(name.joined) <= 20
+        ):  # a word with a slip has a letter less or more
+            word = name.joined
+            found.update(f"d:{word[:at]}{word[at + 1 :]}" for at in range(len(word)))
+            found.add(f"d:{word}")
         if len(name.initials) > 1:
             found.add(f"a:{name.initials}")
         if name.capitals:
             found.add(f"a:{name.capitals.casefold()}")
+        if len(name.joined) > 4:
+            found.add(f"a:{name.joined[0]}{len(name.joined) - 2}{name.joined[-1]}")
+    if len(capitals := re.sub(r"[^A-Z0-9]", "", text[:_LONGEST])) > 1:
+        found.add(f"a:{capitals.casefold()}")
     return frozenset(found)
