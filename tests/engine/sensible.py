@@ -16,8 +16,10 @@ __all__ = ["CHECKS", "SENSIBLE"]
 
 
 def taking_facts(request: ChatRequest) -> dict[str, Any]:
-    """What `mem0` is told by a model that takes facts by rule, and adds whatever is new."""
+    """What `mem0` and `zep` are told by a model that takes facts by rule, and adds whatever is new."""
     prompt = request.messages[-1].text
+    if "Which names mean which entity?" in prompt:
+        return {"same": []}
     lines = [json.loads(line) for line in prompt.splitlines() if line.startswith("{")]
     if "What becomes of them?" in prompt:
         return {"decisions": [{"fact": line["fact"], "action": "ADD"} for line in lines if "fact" in line]}
@@ -48,7 +50,10 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "mem0": taking_facts,
     "a_mem": filing,
     "memorybank": diary,
+    "zep": taking_facts,
 }
 """What a sensible model replies to a policy's questions, by the policy's name."""
-CHECKS: dict[str, Callable[[Memory], str]] = {"mem0/none": _one_tea, "mem0/sensible": _one_tea}
+CHECKS: dict[str, Callable[[Memory], str]] = {
+    f"{policy}/{way}": _one_tea for policy in ("mem0", "zep") for way in ("none", "sensible")
+}
 """What is wrong with a memory after a life, by case: a sentence, or nothing."""
