@@ -303,3 +303,15 @@ def test_tokens_of_a_day(open_memory: Open) -> None:
     usage = say(memory, "Good morning.", "2026-01-02").usage
     assert usage["model_calls"] == 2 + 1 + 1
     assert usage["tokens_in"] + usage["tokens_out"] < 6_500
+
+
+def test_a_tending_can_be_undone_and_is_done_again(open_memory: Open, clock: Ticking) -> None:
+    memory = open_memory(policy="memorybank", model=ScriptedModel(diary))
+    memory.add("It rains.", user_id="ana")
+    clock.skip(days=1)
+    receipt = memory.tend(user_id="ana")
+    memory.undo(receipt.change_set or "", user_id="ana")
+    assert (days(memory), blocks(memory)) == ([], {})
+    memory.tend(user_id="ana")
+    assert days(memory) == ["2026-03-01: It rains."]
+    assert set(blocks(memory)) == {"events", "portrait"}

@@ -211,3 +211,21 @@ def test_the_curve_begins_at_one_and_a_clock_that_runs_back_does_no_harm() -> No
     assert retention(0, 1) == retention(-5, 1) == 1.0
     assert retention(7, 7) == pytest.approx(math.exp(-1))
     assert retention(1e9, 1) == 0.0
+
+
+def test_an_export_takes_along_what_was_recalled_and_when(
+    open_memory: Open, clock: Ticking, tmp_path: Path
+) -> None:
+    memory = open_memory(policy=MemoryBank(recalled=1))
+    kept = memory.add(about("glacier"), user_id="u").ids[0]
+    memory.add(about("beetroot"), user_id="u")
+    for _ in range(3):
+        clock.skip(days=1)
+        assert memory.search("glacier", user_id="u", k=1)
+    memory.export(str(tmp_path / "out.jsonl"), user_id="u")
+    clock.skip(days=6)
+    copy = Memory("ram:", policy=MemoryBank(recalled=1), clock=clock)
+    copy.import_(str(tmp_path / "out.jsonl"))
+    assert marks(copy)[kept].weight == 4
+    assert [hit.id for hit in copy.search("glacier and beetroot", user_id="u")] == [kept]
+    copy.close()

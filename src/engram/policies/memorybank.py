@@ -74,9 +74,12 @@ class MemoryBank(Policy):
         last = await before(min(said))
         over = {day for day in (*said, last) if day is not None and day < now}
         made = await daily(over, lane)
+        again = {str(day) for day, summary in made.items() if _missing(day, summary, episodes)}
+        if not again and over <= made.keys():
+            return Changes()
         late = await State(_LATE)
         held = set(late.value or ())
-        waiting = held | {str(day) for day, summary in made.items() if _missing(day, summary, episodes)}
+        waiting = held | again
         days: list[Day] = []
         if over - made.keys():
             days = await days_of({*(over - made.keys()), *map(date.fromisoformat, waiting)}, lane)

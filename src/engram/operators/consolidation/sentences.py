@@ -19,6 +19,7 @@ _ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 _FEWEST = 3  # words that tell something
 _LONGEST = 300
 _LOOKED_AT = 3000
+_READ = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,12 @@ def leading(turns: Sequence[Record], most: int = 5, longest: int = 600) -> list[
 
     A word weighs as much as the share of the turns that have it; the sentence whose words weigh most on
     average goes first, and what it says weighs less from then on. Questions, and sentences with fewer than
-    three words that tell something, are passed over; where there is nothing else, the first turn is cut.
+    three words that tell something, are passed over, as is what was said already; where there is nothing
+    else, the first turn is cut. Of a turn, 20,000 characters are read.
     """
-    spread = Counter(word for turn in turns for word in set(_words(turn.text)))
+    spread = Counter(word for turn in turns for word in set(_words(turn.text[:_READ])))
     weight = {word: count / len(turns) for word, count in spread.items()}
-    found: list[tuple[int, Sentence, frozenset[str]]] = []
-    for turn in turns:
-        for part in _ENDS.split(turn.text):
-            text = " ".join(part.split())
-            words = frozenset(_words(text))
-            asks = text.endswith(("?", "\uff1f"))
-            if len(words) >= _FEWEST and len(text) <= _LONGEST and not asks and len(found) < _LOOKED_AT:
-                found.append((len(found), Sentence(text, turn), words))
+    found = _candidates(turns)
     chosen: list[tuple[int, Sentence]] = []
     room = longest
     while found and len(chosen) < most:
@@ -57,6 +52,24 @@ def leading(turns: Sequence[Record], most: int = 5, longest: int = 600) -> list[
     if not chosen and turns:
         return [Sentence(" ".join(turns[0].text[:_LONGEST].split()), turns[0])]
     return [sentence for _, sentence in sorted(chosen, key=lambda item: item[0])]
+
+
+def _candidates(turns: Sequence[Record]) -> list[tuple[int, Sentence, frozenset[str]]]:
+    """Their places, the sentences that may be chosen, and the words that tell something in each."""
+    found: list[tuple[int, Sentence, frozenset[str]]] = []
+    seen: set[str] = set()
+    for turn in turns:
+        for part in _ENDS.split(turn.text[:_READ]):
+            text = " ".join(part.split())
+            if len(text) > _LONGEST or text.endswith(("?", "\uff1f")) or text.casefold() in seen:
+                continue
+            words = frozenset(_words(text))
+            if len(words) >= _FEWEST:
+                seen.add(text.casefold())
+                found.append((len(found), Sentence(text, turn), words))
+            if len(found) == _LOOKED_AT:
+                return found
+    return found
 
 
 def _words(text: str) -> list[str]:
