@@ -8,7 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -54,9 +54,11 @@ class Server:
     def kill(self) -> None:
         """SIGKILL for the server and everything that it has started."""
         info = self._server.get_postmaster_info()
-        processes = [*info.process.children(recursive=True), info.process]
+        gone = import_module("psutil").NoSuchProcess
+        processes = [info.process, *info.process.children(recursive=True)]
         for process in processes:
-            process.kill()
+            with suppress(gone):
+                process.kill()
         for process in processes:
             process.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,21 @@ from engram import Memory
 Open = Callable[..., Memory]
 
 
-@pytest.fixture(params=["ram", "sqlite"])
+ON_POSTGRES = frozenset({"test_add", "test_forget", "test_undo", "test_edges", "test_updates", "test_worker"})
+"""The modules whose tests run on PostgreSQL as well; with `ENGRAM_FULL` set all do."""
+FULL = bool(os.environ.get("ENGRAM_FULL"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "url" in metafunc.fixturenames:
+        also = FULL or metafunc.module.__name__.rpartition(".")[2] in ON_POSTGRES
+        metafunc.parametrize("url", ["ram", "sqlite", *["postgres"][: int(also)]], indirect=True)
+
+
+@pytest.fixture
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
     return "ram:" if request.param == "ram" else f"sqlite:///{tmp_path / 'memory.db'}"
 
 

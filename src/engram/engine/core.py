@@ -27,6 +27,7 @@ from engram.kernel.protocols import (
     Reranker,
     Store,
     Supersede,
+    Waking,
     WordEmbedder,
 )
 from engram.kernel.record import Record
@@ -63,6 +64,7 @@ class Core:
 
     def __post_init__(self) -> None:
         self.identity = identity(self.embedder)
+        self.waking = self.store if isinstance(self.store, Waking) else None
         self.cache = IndexCache(self.store, self.new_index, self.cache_bytes, self.check_same)
         self.present = Present(self.store, self.cache, self.now)
         self._vectors: OrderedDict[str, Asked] = OrderedDict()

@@ -17,6 +17,7 @@ from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
 from engram.engine.spending import spent
 from engram.engine.turns import Shift
+from engram.engine.waking import Bell
 from engram.kernel.changes import Changes, Erase, Merge, Retire
 from engram.kernel.clock import micros
 from engram.kernel.effects import Task, Under
@@ -35,7 +36,14 @@ _TRIES = 5
 async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - the face's own
     """Run or wait for pending jobs until none is left; False where some are parked, foreign or time is up."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    shift = Shift(core)
+    shift, bell = Shift(core), Bell(core.waking)
+    try:
+        return await _emptied(core, shift, bell, deadline)
+    finally:
+        bell.close()
+
+
+async def _emptied(core: Core, shift: Shift, bell: Bell, deadline: float | None) -> bool:
     while True:
         if (deadline is None or time.monotonic() <= deadline) and await shift.one() is not None:
             continue
@@ -49,7 +57,7 @@ async def wait(core: Core, timeout: float | None) -> bool:  # noqa: ASYNC109 - t
             first = min((job.not_before or now) - now for job in ours).total_seconds()
             if left < 0 or first > left:
                 return False  # such as a budget's next day
-        await Task.of(time.sleep, 0.05)
+        await Task.of(bell.wait, 0.05)
 
 
 async def tend(core: Core, scope: Scope, patience: float = 60.0) -> Receipt:

@@ -17,6 +17,7 @@ from engram.engine.lease import held
 from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
 from engram.engine.turns import Done, Shift
+from engram.engine.waking import Bell
 from engram.kernel.drive import Perform, outcome, run
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import BudgetExceeded, Conflict, EngramError, ModelError
@@ -48,10 +49,10 @@ class Worker:
     """Does owed jobs of a scope (a pattern; `None`: all), one after the other, in the calling thread.
 
     Any number of workers, in as many processes, share the work of one store. `poll` is how many seconds
-    pass between two looks at a store where nothing is due. With `tend_every` the store is tended when no
-    worker has done so for that long. `lease` is how long a job is kept from others without a sign of life
-    (default: longer than a model may take for one question). `stop`, called by a signal's handler or
-    another thread, ends the work.
+    pass between two looks at a store where nothing is due and that cannot tell of new jobs by itself. With
+    `tend_every` the store is tended when no worker has done so for that long. `lease` is how long a job is
+    kept from others without a sign of life (default: longer than a model may take for one question).
+    `stop`, called by a signal's handler or another thread, ends the work.
     """
 
     core: Core
@@ -61,9 +62,13 @@ class Worker:
     lease: timedelta | None = None
     _told: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self._bell = Bell(self.core.waking)
+
     def stop(self) -> None:
         """End the work: a model's reply that is under way is waited for and kept, the job given back."""
         self._told.set()
+        self._bell.ring()
 
     @property
     def stopped(self) -> bool:
@@ -83,6 +88,7 @@ class Worker:
         except _Stopped:
             return
         finally:
+            self._bell.close()
             self.core.around = around
 
     def _stoppable(self, perform: Perform) -> Perform:
@@ -110,7 +116,7 @@ class Worker:
             if done is None:
                 if once:
                     return
-                self._told.wait(self.poll)
+                self._bell.wait(self.poll)
 
     def _job(self, shift: Shift, tried: set[str] | tuple[()], concurrency: int) -> Done | None:
         """Run the next job; a bug in the policy's code is told as the parked job that it left."""

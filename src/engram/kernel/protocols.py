@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -71,6 +72,7 @@ __all__ = [
     "Supersede",
     "Switch",
     "Unstage",
+    "Waking",
     "WordEmbedder",
 ]
 
@@ -331,4 +333,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files and connections; further calls raise `StoreError`."""
+        ...
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """What a store may do besides: tell of new jobs at once."""
+
+    def watch(self, told: threading.Event) -> Callable[[], None]:
+        """Have `told` set whenever anybody, in any process, has put or ended jobs, and perhaps oftener.
+
+        Calling what is given back ends that. A notice may be lost while the store is away.
+        """
         ...
