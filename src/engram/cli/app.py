@@ -12,6 +12,7 @@ from engram.cli.ask import ask
 from engram.cli.bench import bench
 from engram.cli.compare import compare
 from engram.cli.demo import demo
+from engram.cli.graph import graph
 from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
 from engram.cli.options import Opening, PolicyName, Url
@@ -79,6 +80,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_FIND, reading.context, "context", '"her move" --user ana --budget 500 --copy'),
     (_FIND, reading.as_of, "as-of", '"Where does she live?" --known 2024-05 --user ana'),
     (_FIND, reading.listing, "list", "--user ana --filter 'time >= 2024-05' --limit 20"),
+    (_FIND, graph, "graph", "--about Ana --depth 2 --user ana --svg ana.svg"),
     (_FIND, records.show, "show", _ID),
     (_FIND, records.history, "history", _ID),
     (_MOVE, moving.import_, "import", "chatgpt-export.zip --user ana --dry-run"),
