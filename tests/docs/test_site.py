@@ -31,6 +31,7 @@ PUBLIC = {
     "engram.models",
     "engram.models.prices",
     "engram.operators.retrieval.recall",
+    "engram.policies.a_mem",
     "engram.policies.bm25",
     "engram.policies.dense",
     "engram.policies.fusion",
