@@ -1,4 +1,4 @@
-"""The cache of in-memory indexes, one a scope asked: derivable, bounded, and fresh at every call."""
+"""The cache of in-memory indexes and graphs, one a scope asked: derivable, bounded, fresh at every call."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from engram.kernel.protocols import Position, Store
+from engram.kernel.protocols import Position, SelectEdges, Store
 from engram.kernel.scope import Scope
+from engram.operators.graph.walk import Walks
 from engram.operators.retrieval.index import ScopeIndex
 
 __all__ = ["IndexCache"]
@@ -16,16 +17,23 @@ _PAGE = 5000
 
 
 class Slot:
-    """An index, its lock, and how far it has followed the store's history."""
+    """An index and, where one was asked for, a graph: how far each has followed the store, and their lock."""
 
     def __init__(self, index: ScopeIndex) -> None:
         self.index = index
+        self.graph = Walks()
         self.lock = threading.RLock()
         self.seen = 0
+        self.walked = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that both hold."""
+        return self.index.nbytes + self.graph.nbytes
 
 
 class IndexCache:
-    """Indexes by scope pattern, least recently used out first above `limit` bytes.
+    """Indexes and graphs by scope pattern, least recently used out first above `limit` bytes.
 
     `check` raises where the store's entries are of another embedder now than those that `build` is for.
     """
@@ -58,6 +66,19 @@ class IndexCache:
                 self._shrink(scope)
                 return slot
 
+    def graph(self, scope: Scope) -> Slot:
+        """The slot for `scope` with its graph, both brought up to date; hold its lock while walking."""
+        while True:
+            position = self._store.sequence()
+            slot = self.slot(scope)
+            if slot.walked >= position.last:
+                return slot
+            with slot.lock:
+                whole = self._walk(slot, scope, position)
+            if whole:
+                self._shrink(scope)
+                return slot
+
     def scopes(self) -> list[Scope]:
         """The scopes whose indexes are held."""
         with self._lock:
@@ -70,9 +91,9 @@ class IndexCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the indexes hold."""
+        """Bytes that the indexes and graphs hold."""
         with self._lock:
-            return sum(slot.index.nbytes for slot in self._slots.values())
+            return sum(slot.nbytes for slot in self._slots.values())
 
     def _held(self, scope: Scope, position: Position) -> Slot:
         with self._lock:
@@ -104,11 +125,25 @@ class IndexCache:
         slot.seen = max(position.last, after)
         return True
 
+    def _walk(self, slot: Slot, scope: Scope, position: Position) -> bool:
+        """Let the graph follow; False where an erasure came between, after which all begins anew."""
+        after = slot.walked
+        while True:
+            page = self._store.edges(SelectEdges(scope, history=True, after=after, limit=_PAGE))
+            if self._store.sequence().erasures != position.erasures:
+                return False
+            slot.graph.apply(page)
+            after = page[-1].sequence if page else after
+            if len(page) < _PAGE:
+                break
+        slot.walked = max(position.last, after)
+        return True
+
     def _shrink(self, keep: Scope) -> None:
         with self._lock:
-            total = sum(slot.index.nbytes for slot in self._slots.values())
+            total = sum(slot.nbytes for slot in self._slots.values())
             for scope in list(self._slots):
                 if total <= self._limit:
                     break
                 if scope != keep:
-                    total -= self._slots.pop(scope).index.nbytes
+                    total -= self._slots.pop(scope).nbytes

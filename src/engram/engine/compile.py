@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import isfinite
@@ -31,6 +31,8 @@ from engram.kernel.scope import Scope
 
 __all__ = ["Compiled", "compile_changes"]
 
+_PAGE = 1000
+
 
 @dataclass
 class Compiled:
@@ -49,6 +51,7 @@ def compile_changes(
     `Conflict` for one whose target moved on (the program should run again).
     """
     compiler = _Compiler(core, policy, scope, job, reads)
+    compiler.foresee(changes)
     for change in changes:
         compiler.compile(change)
     return compiler.finish()
@@ -60,9 +63,21 @@ class _Compiler:
         self.now = core.now()
         self.out = Compiled()
         self.added: list[Record] = []
+        self.new: dict[str, Record] = {}
+        self.seen: dict[str, Record] = {}
         self.relations = Relations(core, job, policy.made_by, scope, self.now)
         self.merged: dict[str, str] = {}
         self.required: dict[str, int | None] = {}
+
+    def foresee(self, changes: Sequence[ch.Change]) -> None:
+        """Read the records that the changes name, all at once."""
+        named: dict[str, None] = {}
+        for change in changes:
+            named.update(dict.fromkeys(_names(change)))
+        ids = [id for id in named if not id.startswith("#")]
+        for first in range(0, len(ids), _PAGE):
+            found = self.core.present.records(ids[first : first + _PAGE])
+            self.seen.update((record.id, record) for record in found)
 
     def compile(self, change: ch.Change) -> None:
         match change:
@@ -106,7 +121,7 @@ class _Compiler:
 
     def _target(self, id: str, version: int | None = None, *, own: bool = True, ends: bool = False) -> Record:
         """A record in scope, at the version read: the policy's own; one may end what was added as a fact."""
-        record = next(iter(self.core.present.records([id])), None)
+        record = self.seen.get(id) or next(iter(self.core.present.records([id])), None)
         if record is None or not self.scope.covers(record.scope):
             raise Conflict(f"record {id} is not in this scope any more")
         given = ends and record.made_by is None and record.kind == "fact"
@@ -120,8 +135,7 @@ class _Compiler:
         return record
 
     def _sources(self, ids: Sequence[str]) -> list[Record]:
-        new = {record.id: record for record in self.added}
-        return [new.get(id) or self._target(id, own=False) for id in map(self._resolve, ids)]
+        return [self.new.get(id) or self._target(id, own=False) for id in map(self._resolve, ids)]
 
     def _add(self, change: ch.Add) -> None:
         if change.kind not in KINDS or change.kind == "episode":
@@ -149,6 +163,7 @@ class _Compiler:
             payload=json_value(change.payload, "Add.payload"),
         )
         self.added.append(record)
+        self.new[record.id] = record
         self.out.ops.append(Put(record))
         self.out.items.append(Item("stored", record.id, reason=change.reason))
 
@@ -243,6 +258,23 @@ class _Compiler:
 
 def _union(first: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *more]))
+def _names(change: ch.Change) -> Iterator[str]:
+    """The records that a change stands on or is about."""
+    match change:
+        case ch.Add():
+            yield from change.sources
+        case ch.Revise() | ch.Retire():
+            yield from (change.id, *change.sources)
+        case ch.Merge():
+            yield from (change.into, *(id for id, _ in change.others))
+        case ch.Connect():
+            yield from (change.source, change.target, *change.sources)
+        case ch.Reinforce() | ch.Erase():
+            yield change.id
+        case ch.Disconnect() | ch.SetState():
+            pass
+
+
 
 
 def _since(change: ch.Add | ch.Connect, said: datetime) -> datetime | None:

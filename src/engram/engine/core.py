@@ -32,6 +32,7 @@ from engram.kernel.protocols import (
 )
 from engram.kernel.record import Record
 from engram.kernel.schema import Schema
+from engram.operators.retrieval.aside import SidedIndex
 from engram.operators.retrieval.codec import encode
 from engram.operators.retrieval.index import ScopeIndex
 
@@ -109,7 +110,7 @@ class Core:
 
     def new_index(self) -> ScopeIndex:
         """An empty index for this memory's vectors."""
-        return ScopeIndex(self.embedder.dimensions)
+        return SidedIndex(self.embedder.dimensions, self.policy.aside)
 
     def as_of(self, valid: datetime | None, known: datetime | None) -> AsOf:
         """The store as it was."""

@@ -240,9 +240,11 @@ class _Intake:
         return committed.duplicates
 
     def _jobs(self, records: Sequence[Record], *, derives: bool) -> Iterator[PutJob]:
-        """The jobs that follow from records in groups: one a run for the policy, one a lane for vectors."""
+        """The jobs that follow from groups of records: one a run (or lane) for the policy, one a lane for vectors."""
         policy, now = self.core.policy.made_by, self.core.now()
-        for (scope, _), places in _spans([_run(record) for record in records]) if derives else ():
+        by_run = self.core.policy.by_run
+        groups = [_run(record) if by_run else (record.scope.lane, True) for record in records]
+        for (scope, _), places in _spans(groups) if derives else ():
             if any(self.core.policy.wants(records[place]) for place in places):
                 yield PutJob(Job("", "write", scope.lane, now, policy=policy), fresh=places)
         if not self.core.embedder.local:

@@ -16,6 +16,7 @@ from engram.kernel.protocols import Entry, Position, Select, SelectEdges, Store
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 from engram.kernel.show import moment
+from engram.operators.graph.walk import Walks
 from engram.operators.retrieval.index import ScopeIndex
 
 __all__ = ["AsOf", "Lens", "Present"]
@@ -33,6 +34,10 @@ class Lens(Protocol):
 
     def index(self, scope: Scope) -> AbstractContextManager[ScopeIndex]:
         """The index of `scope`, locked while in use."""
+        ...
+
+    def graph(self, scope: Scope) -> AbstractContextManager[Walks]:
+        """The graph of `scope`, locked while in use."""
         ...
 
     def records(self, ids: Sequence[str]) -> list[Record]:
@@ -75,6 +80,13 @@ class Present:
     def records(self, ids: Sequence[str]) -> list[Record]:
         """Open latest versions that have not expired; windows and sessions are computed."""
         return _pick(self._store, ids, self._seen(self._store.select(Select(ids=tuple(ids)))), self._seen)
+    @contextmanager
+    def graph(self, scope: Scope) -> Iterator[Walks]:
+        """The cached graph of `scope`, brought up to date."""
+        slot = self._cache.graph(scope)
+        with slot.lock:
+            yield slot.graph
+
 
     def _seen(self, latest: Sequence[Record]) -> list[Record]:
         now = self._clock()
@@ -87,7 +99,7 @@ class Present:
 
     def edges(self, what: SelectEdges) -> list[Edge]:
         """Open versions that have not ended in the world."""
-        return self._store.edges(replace(what, lasting=self._clock()))
+        return self._store.edges(replace(what, lasting=None if ended else self._clock()))
 
     def shows(self, record: Record) -> bool:
         """Whether it is current: neither ended in the world nor expired."""
@@ -121,6 +133,7 @@ class AsOf:
 
     @property
     def moment(self) -> datetime:
+        self._graphs: dict[Scope, tuple[Position, Walks]] = {}
         """The valid moment, or else the known one."""
         return self._valid or self._known
 
@@ -149,6 +162,18 @@ class AsOf:
     def records(self, ids: Sequence[str]) -> list[Record]:
         """The versions of that time, in the order asked."""
         return _pick(self._store, ids, self._versions(ids), self._seen)
+    @contextmanager
+    def graph(self, scope: Scope) -> Iterator[Walks]:
+        """The graph that was believed then, of what was true at the moment asked; kept as the index is."""
+        with self._lock:
+            position = self._store.sequence()
+            kept = self._graphs.get(scope)
+            if kept is None or kept[0] != position:
+                graph = Walks()
+                graph.apply(self.edges(SelectEdges(scope)), closed=False)
+                kept = self._graphs[scope] = (position, graph)
+            yield kept[1]
+
 
     def _seen(self, latest: Sequence[Record]) -> list[Record]:
         found = {record.id: record for record in self._versions([record.id for record in latest])}

@@ -75,12 +75,16 @@ class Performer:
                 return self.core.embedder.embed(list(effect.texts))
             case fx.Model():
                 return None if self.core.model is None else self.core.model.name
-            case fx.Ask():
-                return self._ask(effect, path)
             case fx.Wanted():
                 return self.core.schema
+            case fx.Ask():
+                return self._ask(effect, path)
             case fx.Neighbours():
                 return self._neighbours(effect)
+            case fx.Similar():
+                return self._similar(effect)
+            case fx.PageRank():
+                return self._walk(effect)
             case fx.Rank():
                 return self._rank(effect, path)
             case fx.State():
@@ -94,7 +98,7 @@ class Performer:
             case _:
                 raise TypeError(f"no handler for the effect {type(effect).__name__}")
 
-    def _score(self, effect: fx.Score, kinds: Sequence[str] = ()) -> fx.Columns:
+    def _score(self, effect: fx.Score) -> fx.Columns:
         vector, parts = self.core.query_vector(effect.query)
         times = named_times(effect.query, effect.at or self.core.now())
         with self.lens.index(self.scope) as index:
@@ -105,7 +109,7 @@ class Performer:
                 made_by=self.made_by,
                 level=effect.level,
                 signals=effect.signals,
-                kinds=kinds,
+                kinds=effect.kinds,
                 parts=parts,
                 times=times,
             )
@@ -123,7 +127,7 @@ class Performer:
 
     def _find(self, effect: fx.Find) -> list[Hit]:
         """Nearest by cosine, with words as a lesser part; the hit's score is the cosine, cut to [0, 1]."""
-        columns = self._score(fx.Score(effect.text, ("dense_turn", "bm25_turn")), effect.kinds)
+        columns = self._score(fx.Score(effect.text, ("dense_turn", "bm25_turn"), kinds=effect.kinds))
         if not len(columns):
             return []
         cosine, words = columns.signals["dense_turn"], columns.signals["bm25_turn"]
@@ -195,6 +199,34 @@ class Performer:
         return self.lens.edges(asked) if known else []
 
     def _rank(self, effect: fx.Rank, path: str) -> list[float]:
+
+    def _similar(self, effect: fx.Similar) -> list[list[tuple[str, float]]]:
+        if not effect.texts:
+            return []
+        vectors = self.core.embedder.embed(list(effect.texts))
+        now, k = micros(self.lens.moment), max(0, effect.k)
+        with self.lens.index(self.scope) as index:
+            near = index.similar(
+                vectors,
+                k + len(self.hidden),
+                now=now,
+                made_by=self.made_by,
+                kinds=effect.kinds,
+                floor=effect.floor,
+            )
+        return [[pair for pair in pairs if pair[0] not in self.hidden][:k] for pairs in near]
+
+    def _walk(self, effect: fx.PageRank) -> list[tuple[str, float]]:
+        with self.lens.graph(self.scope) as graph:
+            return graph.rank(
+                effect.seeds,
+                now=micros(self.lens.moment),
+                made_by=self.made_by,
+                damping=effect.damping,
+                types=effect.types,
+                directed=effect.directed,
+                among=effect.among,
+            )
         reranker = self.core.reranker
         if reranker is None:
             raise ConfigError(f"policy {self.policy.name!r} reranks: give Memory(reranker=…)")

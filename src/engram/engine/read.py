@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,9 +19,9 @@ from engram.kernel.effects import Read, Task, Under
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engram.kernel.policy import Query, Recall
 from engram.kernel.protocols import Batch, Select
-from engram.kernel.record import Hit, Record, new_id
+from engram.kernel.record import KINDS, Hit, Record, new_id
 from engram.kernel.scope import Scope
-from engram.operators.filters import Predicate, compile_filters, wanted_level
+from engram.operators.filters import Predicate, compile_filters, wanted_kinds, wanted_level
 from engram.operators.packing import Context, pack
 from engram.operators.retrieval.rerank import reranked
 
@@ -70,7 +70,7 @@ async def search(
     What the policy's read wants changed is committed, except through a view of the past; where the
     memory moved on meanwhile, it reads again.
     """
-    query, keep = _checked(request)
+    query, keep = _checked(request, core.policy.aside)
     depth = _rerank_depth(core)
     query = replace(query, depth=max(query.depth, depth), past=isinstance(lens, AsOf))
     tries = _CHANGE_TRIES
@@ -196,7 +196,7 @@ def _listed(core: Core, record: Record) -> bool:
     return record.made_by in (None, core.policy.made_by)
 
 
-def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
+def _checked(request: SearchRequest, aside: Collection[str]) -> tuple[Query, Predicate | None]:
     whole_number(request.k, "k", 1, _MAX_K)
     unit_score(request.min_score)
     text = check_text(request.query, "query")
@@ -204,6 +204,7 @@ def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
         raise InvalidInput(f"query: over {MAX_TEXT // 100:,} characters; ask with the part that matters")
     _require_scope("search", request.scope, request.everyone)
     keep = compile_filters(request.filters)
+    kinds = wanted_kinds(request.filters)
     query = Query(
         text=text,
         scope=request.scope,
@@ -212,6 +213,7 @@ def _checked(request: SearchRequest) -> tuple[Query, Predicate | None]:
         level=wanted_level(request.filters),
         depth=request.k if keep is None else max(50, 4 * request.k),
         explain=request.explain,
+        kinds=tuple(sorted(kinds)) if len(kinds) < len(KINDS) and not kinds.isdisjoint(aside) else (),
     )
     return query, keep
 

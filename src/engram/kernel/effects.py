@@ -27,12 +27,14 @@ __all__ = [
     "Model",
     "Neighbours",
     "Now",
+    "PageRank",
     "Program",
     "Random",
     "Rank",
     "Read",
     "Recent",
     "Score",
+    "Similar",
     "State",
     "StateValue",
     "Task",
@@ -170,7 +172,10 @@ class Entities(Effect[list[list[Record]]]):
 
 @dataclass(frozen=True)
 class Score(Effect[Columns]):
-    """Columns of signals over every candidate; `signals` names what is wanted, empty for all."""
+    """Columns of signals over every candidate; `signals` names what is wanted, empty for all.
+
+    `kinds` names the kinds of candidates, empty for all but those that the policy puts `aside`.
+    """
 
     query: str
     signals: tuple[str, ...] = ()
@@ -178,6 +183,21 @@ class Score(Effect[Columns]):
     level: int = 0
 
 
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Similar(Effect[list[list[tuple[str, float]]]]):
+    """For each text the `k` nearest current records, said or the policy's own: (id, cosine), nearest first.
+
+    By embedding alone, of many texts at once, and ids only: to link records, where `Find` is to read some.
+    Those with a cosine of `floor` at least; `kinds` as for `Score`.
+    """
+
+    texts: tuple[str, ...]
+    k: int = 10
+    kinds: tuple[str, ...] = ()
+    floor: float = 0.0
 @dataclass(frozen=True)
 class Read(Effect[list[Record]]):
     """Current records by id, in the order asked; ids not found in scope are left out."""
@@ -228,6 +248,25 @@ class Neighbours(Effect[list[Edge]]):
 
 
 @dataclass(frozen=True)
+
+
+@dataclass(frozen=True)
+class PageRank(Effect[list[tuple[str, float]]]):
+    """Personalised PageRank over the graph of the program's scope: (record id, share), highest first.
+
+    Of every record that a walk from the `seeds` (record id, weight) reaches, where it goes on along an edge
+    with probability `damping`, by weight, and else starts again. Edges count as `Neighbours` gives them, of
+    `types` (empty: all), in both directions unless `directed`. `among` names the records wanted, where not
+    all of them are. Shares add up to 1, with an error below
+    1e-9. A seed without edges keeps its own share. Nothing where no seed has an edge. Raises `InvalidInput`
+    for a `damping` that is not in [0, 1) and for negative seeds.
+    """
+
+    seeds: tuple[tuple[str, float], ...]
+    damping: float = 0.5
+    types: tuple[str, ...] = ()
+    directed: bool = False
+    among: tuple[str, ...] | None = None
 class Rank(Effect[list[float]]):
     """A reranker's score for each text, higher is better."""
 

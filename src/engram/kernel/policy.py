@@ -21,7 +21,8 @@ class Query:
 
     `at` anchors relative time expressions and recency. `level` is 0 for turns and derived records, 1
     for windows, 2 for sessions. `depth` is how many ranked candidates the caller may need (at least
-    `k`; more where filters will drop some). `explain` asks for each signal's share. `past`: it is asked of a view
+    `k`; more where filters will drop some). `explain` asks for each signal's share. `kinds` are those that
+    the filters ask for by name; empty for all but what the policy puts aside. `past`: it is asked of a view
     of the past, where nothing that the read wants changed is done.
     """
 
@@ -32,6 +33,7 @@ class Query:
     level: int = 0
     depth: int = 10
     explain: bool = False
+    kinds: tuple[str, ...] = ()
     past: bool = False
 
 
@@ -48,15 +50,19 @@ class Policy:
     """One memory method: what to write, how to read, what to tend. Its fields are its parameters.
 
     Subclasses set `name` and override what they need; each method is a coroutine that awaits effects
-    only. A policy that keeps the base `write` costs nothing on add: no job is made for it. One that awaits
-    `Rank` itself says `reranks = True`; else a memory's reranker looks at the hits after `read`.
-    Fields that `read` and counters alone depend on are named in `reading`: what was derived with other values
-    of them is the policy's own as well.
+    only. A policy that keeps the base `write` costs nothing on add: no job is made for it. One that derives
+    from some records only says which (`wants`). One that awaits `Rank` itself says `reranks = True`; else a
+    memory's reranker looks at the hits after `read`. `by_run` says that an import gives `write` one run at a
+    time, because what is said there is read together. Derived records of the kinds `aside` are no candidates
+    and count in no statistics, unless their kind is asked for by name. Fields that `read` and counters alone
+    depend on are named in `reading`: what was derived with other values of them is the policy's own as well.
     """
 
     name: ClassVar[str] = "policy"
     reranks: ClassVar[bool] = False
     reading: ClassVar[tuple[str, ...]] = ()
+    by_run: ClassVar[bool] = True
+    aside: ClassVar[frozenset[str]] = frozenset({"entity"})
 
     async def write(self, episodes: Sequence[Record]) -> Changes:
         """What to derive from the episodes of one `add`."""
@@ -87,10 +93,6 @@ class Policy:
         """Whether `write` does anything."""
         return type(self).write is not Policy.write
 
-    @property
-    def tends(self) -> bool:
-        """Whether `tend` does anything."""
-        return type(self).tend is not Policy.tend
     def wants(self, record: Record) -> bool:
         """Whether `write` is to have the record: by default each that was said or done (an episode).
 
@@ -98,3 +100,7 @@ class Policy:
         """
         return self.writes and record.kind == "episode"
 
+    @property
+    def tends(self) -> bool:
+        """Whether `tend` does anything."""
+        return type(self).tend is not Policy.tend

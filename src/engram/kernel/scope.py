@@ -76,6 +76,8 @@ class Scope:
         if not every:
             raise InvalidInput("a derived record needs at least one source")
         first = every[0]
+        if all(scope is first or scope == first for scope in every):
+            return first
         if any(scope.tenant != first.tenant for scope in every):
             raise InvalidInput("sources of two tenants cannot be joined in one record")
         common = {

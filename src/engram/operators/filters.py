@@ -9,10 +9,10 @@ from typing import Any
 
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
-from engram.kernel.record import Interval, Record
+from engram.kernel.record import KINDS, Interval, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["FIELDS", "OPERATORS", "Predicate", "compile_filters", "wanted_level"]
+__all__ = ["FIELDS", "OPERATORS", "Predicate", "compile_filters", "wanted_kinds", "wanted_level"]
 
 Predicate = Callable[[Record], bool]
 
@@ -47,6 +47,7 @@ _AT_LEVEL = {
     level: Record("", "episode", "", Scope(), _NO_TIME, Interval(), Interval(), level=level)
     for level in (None, 0, 1, 2)
 }
+_OF_KIND = {kind: Record("", kind, "", Scope(), _NO_TIME, Interval(), Interval()) for kind in KINDS}
 FIELDS = (*_PLAIN, *_TIMES, "metadata")
 
 
@@ -102,7 +103,7 @@ def wanted_level(filters: Mapping[str, Any] | None) -> int:
     both of them, or for one of them inside `or`.
     """
     accepted = frozenset(_AT_LEVEL)
-    for condition, inside in _level_conditions(filters or {}):
+    for condition, inside in _conditions("level", filters or {}):
         taken = frozenset(level for level, record in _AT_LEVEL.items() if condition(record))
         if inside and taken and taken <= {1, 2}:
             raise InvalidInput("filters: give 'level' outside of 'or'; it chooses what is ranked")
@@ -114,14 +115,25 @@ def wanted_level(filters: Mapping[str, Any] | None) -> int:
     return 1 if 1 in accepted else 2
 
 
-def _level_conditions(filters: Mapping[str, Any], inside: bool = False) -> Iterator[tuple[Predicate, bool]]:
-    """The conditions on `level` that are not negated, and whether each stands inside an `or`."""
+def wanted_kinds(filters: Mapping[str, Any] | None) -> frozenset[str]:
+    """The kinds that the filters allow, as far as conditions on `kind` outside of `or` and `not` say it."""
+    allowed = frozenset(_OF_KIND)
+    for condition, inside in _conditions("kind", filters or {}):
+        taken = frozenset(kind for kind, record in _OF_KIND.items() if condition(record))
+        allowed = allowed if inside else allowed & taken
+    return allowed
+
+
+def _conditions(
+    field: str, filters: Mapping[str, Any], inside: bool = False
+) -> Iterator[tuple[Predicate, bool]]:
+    """The conditions on a field that are not negated, and whether each stands inside an `or`."""
     for key, value in filters.items():
-        if key == "level":
+        if key == field:
             yield _condition(key, value), inside
         elif key in ("and", "or"):
             for item in value:
-                yield from _level_conditions(item, inside or key == "or")
+                yield from _conditions(field, item, inside or key == "or")
 
 
 def _part(key: Any, value: Any) -> Predicate:

@@ -27,7 +27,7 @@ class BM25(Policy):
 
     async def read(self, query: Query) -> Recall:
         """The candidates that share a word with the query, best first."""
-        columns = await Score(query.text, ("bm25_turn",), at=query.at, level=query.level)
+        columns = await Score(query.text, ("bm25_turn",), at=query.at, level=query.level, kinds=query.kinds)
         words = np.asarray(columns.signals["bm25_turn"])
         ranking = np.where(words > 0, words, -np.inf)
         return await best(query, columns, ranking, lambda at: saturate(words[at], self.half))

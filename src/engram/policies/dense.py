@@ -22,6 +22,6 @@ class Dense(Policy):
 
     async def read(self, query: Query) -> Recall:
         """All candidates, nearest first."""
-        columns = await Score(query.text, ("dense_turn",), at=query.at, level=query.level)
+        columns = await Score(query.text, ("dense_turn",), at=query.at, level=query.level, kinds=query.kinds)
         cosine = np.asarray(columns.signals["dense_turn"])
         return await best(query, columns, cosine, lambda at: cosine[at])

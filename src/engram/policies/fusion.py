@@ -30,7 +30,7 @@ class Fusion(Policy):
     async def read(self, query: Query) -> Recall:
         """The candidates with the highest fused score, best first."""
         fusion = shipped()
-        columns = await Score(query.text, fusion.signals, at=query.at, level=query.level)
+        columns = await Score(query.text, fusion.signals, at=query.at, level=query.level, kinds=query.kinds)
         if not len(columns):
             return Recall()
         fused = fuse(columns, fusion)

@@ -27,7 +27,9 @@ class RRF(Policy):
 
     async def read(self, query: Query) -> Recall:
         """All candidates, best fused rank first."""
-        columns = await Score(query.text, ("bm25_turn", "dense_turn"), at=query.at, level=query.level)
+        columns = await Score(
+            query.text, ("bm25_turn", "dense_turn"), at=query.at, level=query.level, kinds=query.kinds
+        )
         words, cosine = (np.asarray(columns.signals[name]) for name in ("bm25_turn", "dense_turn"))
         fused = reciprocal_rank(words, cosine, constant=self.constant)
         highest = 2 / (self.constant + 1)

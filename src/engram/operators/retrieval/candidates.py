@@ -75,6 +75,19 @@ class ScopeColumns:
         mark = "w" if self._level == WINDOW else "s"
         return [f"{mark}~{first}~{last}" for first, last in zip(firsts, lasts, strict=True)]
 
+    def joined(self, other: ScopeColumns) -> ScopeColumns:
+        """The same columns with the candidates of another index behind, in this one's context."""
+        shift = len(self._ids)
+        (first, last), (more_first, more_last) = self._bounds, other._bounds
+        return ScopeColumns(
+            self.names,
+            np.concatenate((self.matrix, other.matrix), axis=1),
+            self.context,
+            (np.concatenate((first, more_first + shift)), np.concatenate((last, more_last + shift))),
+            [*self._ids, *other._ids],
+            self._level,
+        )
+
 
 def choose(
     layout: Layout, rows: Rows, *, level: int, now: int, made_by: str | None, kinds: frozenset[str]

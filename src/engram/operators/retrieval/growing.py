@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 __all__ = ["Table", "Vectors"]
 
 CHUNK = 8192
+FEW = 16
 
 
 class Table:
@@ -112,6 +114,23 @@ class Vectors:
             at, width = number * CHUNK, min(CHUNK, self.size - number * CHUNK)
             products = np.asarray(simsimd.cdist(codes, chunk[:width], metric="dot"))
             np.multiply(products[0], scale[:width] * scales[0], out=out[at : at + width], casting="same_kind")
+
+    def products(self, vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Dot products with `vectors`, shape [m, dimensions] (taken in int8), a chunk of rows at a time.
+
+        Gives the chunk's first row and an array of shape [m, rows of the chunk].
+        """
+        codes, scales = _quantise(vectors)
+        many = codes.astype(np.float32) if len(codes) > FEW else None
+        for number, (chunk, scale) in enumerate(self._chunks):
+            at, width = number * CHUNK, min(CHUNK, self.size - number * CHUNK)
+            if many is None:
+                products = np.asarray(simsimd.cdist(codes, chunk[:width], metric="dot")).astype(np.float32)
+            else:  # whole numbers, which float32 adds up exactly in any order, up to a thousand dimensions
+                products = many @ chunk[:width].astype(np.float32).T
+            products *= scale[:width]
+            products *= scales[:, None]
+            yield at, products
 
     def keep(self, rows: NDArray[Any]) -> None:
         """Keep only the given rows, which must ascend."""

@@ -16,6 +16,7 @@ from engram.operators.retrieval.codec import WordColumns, unpack_vectors, unpack
 from engram.operators.retrieval.figures import FIGURES, LENGTHS, Figures
 from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.layout import GUARD, TOKENS, Layout
+from engram.operators.retrieval.near import Near, nearest
 from engram.operators.retrieval.pairs import telling
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import Parts, Query, Reading, read, term
@@ -134,6 +135,24 @@ class ScopeIndex:
         return ScopeColumns(names, matrix, self._context(probe), rows, self._rows.ids, level)
 
     def ids_of(self, kind: str, *, now: int, made_by: str | None = None) -> list[str]:
+    def similar(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        *,
+        now: int,
+        made_by: str | None = None,
+        kinds: Collection[str] = (),
+        floor: float = 0.0,
+    ) -> list[Near]:
+        """The `k` candidates nearest to each vector, shape [m, dimensions]: (id, cosine), nearest first.
+
+        Those with a cosine of `floor` at least; ties by id. `now`, `made_by` and `kinds` as for `score`.
+        """
+        self._settle()
+        rows = self._choose(0, now, made_by, frozenset(kinds)).row
+        return nearest(self._vectors, self._rows.ids, rows, vectors, k, floor)
+
         """The ids of all candidates of a kind, at the time `now` in microseconds."""
         self._settle()
         rows = self._choose(0, now, made_by, frozenset((kind,))).row
