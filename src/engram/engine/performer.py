@@ -198,8 +198,6 @@ class Performer:
             asked = replace(asked, newest=True, limit=effect.limit)
         return self.lens.edges(asked) if known else []
 
-    def _rank(self, effect: fx.Rank, path: str) -> list[float]:
-
     def _similar(self, effect: fx.Similar) -> list[list[tuple[str, float]]]:
         if not effect.texts:
             return []
@@ -227,6 +225,8 @@ class Performer:
                 directed=effect.directed,
                 among=effect.among,
             )
+
+    def _rank(self, effect: fx.Rank, path: str) -> list[float]:
         reranker = self.core.reranker
         if reranker is None:
             raise ConfigError(f"policy {self.policy.name!r} reranks: give Memory(reranker=…)")

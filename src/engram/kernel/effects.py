@@ -181,8 +181,6 @@ class Score(Effect[Columns]):
     signals: tuple[str, ...] = ()
     at: datetime | None = None
     level: int = 0
-
-
     kinds: tuple[str, ...] = ()
 
 
@@ -198,6 +196,8 @@ class Similar(Effect[list[list[tuple[str, float]]]]):
     k: int = 10
     kinds: tuple[str, ...] = ()
     floor: float = 0.0
+
+
 @dataclass(frozen=True)
 class Read(Effect[list[Record]]):
     """Current records by id, in the order asked; ids not found in scope are left out."""
@@ -248,18 +248,15 @@ class Neighbours(Effect[list[Edge]]):
 
 
 @dataclass(frozen=True)
-
-
-@dataclass(frozen=True)
 class PageRank(Effect[list[tuple[str, float]]]):
     """Personalised PageRank over the graph of the program's scope: (record id, share), highest first.
 
     Of every record that a walk from the `seeds` (record id, weight) reaches, where it goes on along an edge
     with probability `damping`, by weight, and else starts again. Edges count as `Neighbours` gives them, of
     `types` (empty: all), in both directions unless `directed`. `among` names the records wanted, where not
-    all of them are. Shares add up to 1, with an error below
-    1e-9. A seed without edges keeps its own share. Nothing where no seed has an edge. Raises `InvalidInput`
-    for a `damping` that is not in [0, 1) and for negative seeds.
+    all of them are. Shares add up to 1, with an error below 1e-9. A seed without edges keeps its own share.
+    Nothing where no seed has an edge. Raises `InvalidInput` for a `damping` that is not in [0, 1) and for
+    negative seeds.
     """
 
     seeds: tuple[tuple[str, float], ...]
@@ -267,6 +264,9 @@ class PageRank(Effect[list[tuple[str, float]]]):
     types: tuple[str, ...] = ()
     directed: bool = False
     among: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Rank(Effect[list[float]]):
     """A reranker's score for each text, higher is better."""
 
