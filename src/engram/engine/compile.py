@@ -256,8 +256,6 @@ class _Compiler:
         self.out.items.extend(replace(item, reason=item.reason or change.reason) for item in plan.items)
 
 
-def _union(first: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*first, *more]))
 def _names(change: ch.Change) -> Iterator[str]:
     """The records that a change stands on or is about."""
     match change:
@@ -275,6 +273,8 @@ def _names(change: ch.Change) -> Iterator[str]:
             pass
 
 
+def _union(first: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*first, *more]))
 
 
 def _since(change: ch.Add | ch.Connect, said: datetime) -> datetime | None:

@@ -77,9 +77,6 @@ class Present:
         with slot.lock:
             yield slot.index
 
-    def records(self, ids: Sequence[str]) -> list[Record]:
-        """Open latest versions that have not expired; windows and sessions are computed."""
-        return _pick(self._store, ids, self._seen(self._store.select(Select(ids=tuple(ids)))), self._seen)
     @contextmanager
     def graph(self, scope: Scope) -> Iterator[Walks]:
         """The cached graph of `scope`, brought up to date."""
@@ -87,6 +84,9 @@ class Present:
         with slot.lock:
             yield slot.graph
 
+    def records(self, ids: Sequence[str]) -> list[Record]:
+        """Open latest versions that have not expired; windows and sessions are computed."""
+        return _pick(self._store, ids, self._seen(self._store.select(Select(ids=tuple(ids)))), self._seen)
 
     def _seen(self, latest: Sequence[Record]) -> list[Record]:
         now = self._clock()
@@ -99,7 +99,7 @@ class Present:
 
     def edges(self, what: SelectEdges) -> list[Edge]:
         """Open versions that have not ended in the world."""
-        return self._store.edges(replace(what, lasting=None if ended else self._clock()))
+        return self._store.edges(replace(what, lasting=self._clock()))
 
     def shows(self, record: Record) -> bool:
         """Whether it is current: neither ended in the world nor expired."""
@@ -130,10 +130,10 @@ class AsOf:
         self._known = known or clock()
         self._lock = threading.RLock()
         self._indexes: dict[Scope, tuple[Position, ScopeIndex]] = {}
+        self._graphs: dict[Scope, tuple[Position, Walks]] = {}
 
     @property
     def moment(self) -> datetime:
-        self._graphs: dict[Scope, tuple[Position, Walks]] = {}
         """The valid moment, or else the known one."""
         return self._valid or self._known
 
@@ -159,9 +159,6 @@ class AsOf:
                     position = self._store.sequence()
             yield kept[1]
 
-    def records(self, ids: Sequence[str]) -> list[Record]:
-        """The versions of that time, in the order asked."""
-        return _pick(self._store, ids, self._versions(ids), self._seen)
     @contextmanager
     def graph(self, scope: Scope) -> Iterator[Walks]:
         """The graph that was believed then, of what was true at the moment asked; kept as the index is."""
@@ -174,6 +171,9 @@ class AsOf:
                 kept = self._graphs[scope] = (position, graph)
             yield kept[1]
 
+    def records(self, ids: Sequence[str]) -> list[Record]:
+        """The versions of that time, in the order asked."""
+        return _pick(self._store, ids, self._versions(ids), self._seen)
 
     def _seen(self, latest: Sequence[Record]) -> list[Record]:
         found = {record.id: record for record in self._versions([record.id for record in latest])}

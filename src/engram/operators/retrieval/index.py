@@ -134,7 +134,6 @@ class ScopeIndex:
         rows = bounds(self._layout, candidates)
         return ScopeColumns(names, matrix, self._context(probe), rows, self._rows.ids, level)
 
-    def ids_of(self, kind: str, *, now: int, made_by: str | None = None) -> list[str]:
     def similar(
         self,
         vectors: NDArray[np.float32],
@@ -153,6 +152,7 @@ class ScopeIndex:
         rows = self._choose(0, now, made_by, frozenset(kinds)).row
         return nearest(self._vectors, self._rows.ids, rows, vectors, k, floor)
 
+    def ids_of(self, kind: str, *, now: int, made_by: str | None = None) -> list[str]:
         """The ids of all candidates of a kind, at the time `now` in microseconds."""
         self._settle()
         rows = self._choose(0, now, made_by, frozenset((kind,))).row
