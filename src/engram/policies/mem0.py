@@ -3,26 +3,26 @@
 Paper: Chhikara, Khant, Aryan, Singh and Yadav, "Mem0: Building Production-Ready AI Agents with Scalable
 Long-Term Memory", arXiv:2504.19413; and the authors' code, whose later form only adds.
 
-Taken: extraction of short facts from new messages; the `k` memories nearest to each; one decision of ADD,
-UPDATE, DELETE or NOOP a fact; memories are shown by small numbers. In the later form: one question alone,
-which sees what is known, and links from facts to the entities that they name, which lift facts when a query
-names them.
+Taken: extraction of short facts from new messages, with the ten before them; the `k` memories nearest to
+each; one decision of ADD, UPDATE, DELETE or NOOP a fact; memories are shown by small numbers. In the later
+form: one question alone, which sees what is known, and links from facts to the entities that they name, which
+lift facts when a query names them.
 
 Differs: all facts of an `add` are decided on in one question, and in none where nothing is near. Facts have
 subject, relation, object and valid time: DELETE ends a memory and UPDATE makes a version of it, which `undo`
-takes back, and a relation of one value at a time is settled in valid time, not in order of arrival. Neither a
-running summary nor earlier messages go to extraction. Turns stay, and stand behind the facts found. Without a
-model, facts are taken by rules, and the receipt says so.
+takes back, and a relation of one value at a time is settled in valid time, not in order of arrival. No
+running summary goes to extraction. Turns are found too, behind the facts that have replaced what they say.
+Without a model, facts are taken by rules, and the receipt says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from engram.kernel.changes import Add, Changes, Connect, Revise
-from engram.kernel.effects import Find, Model, Neighbours, Read, Wanted, each
+from engram.kernel.effects import Entities, Find, Model, Neighbours, Read, Wanted, each
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Hit, Record
@@ -31,6 +31,7 @@ from engram.operators.consolidation.compare import Compare
 from engram.operators.consolidation.reconcile import reconcile_by_rules, settle_given, stated
 from engram.operators.extraction.model import Extract, FoundEntity
 from engram.operators.extraction.turns import by_rules
+from engram.operators.retrieval.replaced import before_replaced, inserted, stretches
 from engram.operators.retrieval.stated import folded
 
 __all__ = ["Mem0"]
@@ -38,7 +39,7 @@ __all__ = ["Mem0"]
 _BY_RULES = "by rules: no model is configured"
 _MENTIONS = "mentions"
 _LIFT = 0.5
-_NAMED = 0.5
+_COMMON = 0.001  # an entity that many facts name lifts each of them less
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Mem0(Policy):
     """Short facts, compared with what is known: added, updated, ended, left out; by rules without a model.
 
     `form` is the paper's ("compare") or the later one ("add"). Each fact is compared with the `k` memories
-    nearest to it, those as similar as `near` at least. `turns`: turns follow behind the facts that a search
-    finds. Extraction is shown the `earlier` messages before the new ones, and `instructions`.
+    nearest to it, those as similar as `near` at least. `turns`: a search finds turns besides facts.
+    Extraction is shown the `earlier` messages before the new ones, and `instructions`.
     """
 
     name: ClassVar[str] = "mem0"
@@ -77,7 +78,8 @@ class Mem0(Policy):
     async def _derived(self, episodes: Sequence[Record], schema: Schema) -> Changes:
         """What is made of the episodes."""
         if await Model() is None:
-            return await reconcile_by_rules(by_rules(episodes, schema), _BY_RULES)
+            single = False if self.form == "add" else None
+            return await reconcile_by_rules(by_rules(episodes, schema), _BY_RULES, single=single)
         extract = Extract(earlier=self.earlier, instructions=self.instructions)
         if self.form == "add":
             return await self._add(episodes, extract)
@@ -116,26 +118,26 @@ class Mem0(Policy):
         return Changes(tuple(links))
 
     async def read(self, query: Query) -> Recall:
-        """Facts, nearest first; behind them turns, where they are wanted."""
-        found = await Find(query.text, query.depth, ("fact",))
+        """Facts, and turns for what no fact tells, nearest first; a fact before what it has replaced."""
+        found = await Find(query.text, query.depth, ("fact", "episode") if self.turns else ("fact",))
+        facts = await Find(query.text, self.k, ("fact",))
+        if self.turns:
+            found = await before_replaced(found, facts)
         if self.form == "add":
-            found = await self._lifted(query, found)
-        if self.turns and len(found) < query.depth:
-            last = found[-1].score if found else 1.0
-            said = await Find(query.text, query.depth - len(found), ("episode",))
-            found = [*found, *(replace(hit, score=min(hit.score, last)) for hit in said)]
-        return Recall(tuple(found))
+            found = inserted(found, await self._lifted(query, [*found, *facts]))
+        return Recall(tuple(found[: query.depth]))
 
-    async def _lifted(self, query: Query, found: Sequence[Hit]) -> list[Hit]:
-        """The facts in order again, those lifted that are linked to entities near the query."""
-        entities = {
-            hit.id: hit.score for hit in await Find(query.text, 5, ("entity",)) if hit.score >= _NAMED
-        }
+    async def _lifted(self, query: Query, found: Sequence[Hit]) -> dict[str, Hit]:
+        """The facts that name what the query names, their scores lifted."""
+        named = await Entities(stretches(query.text))
+        entities = {entity.id: entity for same in named for entity in same}
         lift: dict[str, float] = {}
         for edge in await Neighbours(tuple(entities), (_MENTIONS,)) if entities else ():
-            lift[edge.source] = max(lift.get(edge.source, 0.0), _LIFT * entities.get(edge.target, 0.0))
-        hits = {hit.id: hit for hit in found}
-        more = await Read(tuple(id for id in lift if id not in hits))
-        every = [*found, *(Hit(record, 0.0) for record in more)]
-        lifted = [replace(hit, score=min(1.0, hit.score + lift.get(hit.id, 0.0))) for hit in every]
-        return sorted(lifted, key=lambda hit: -hit.score)[: query.depth]
+            if edge.target in entities:
+                share = _LIFT / (1 + _COMMON * (len(entities[edge.target].sources) - 1) ** 2)
+                lift[edge.source] = max(lift.get(edge.source, 0.0), share)
+        score = {hit.id: hit.score for hit in found}
+        return {
+            fact.id: Hit(fact, min(1.0, score.get(fact.id, 0.0) + lift[fact.id]))
+            for fact in await Read(tuple(lift))
+        }
