@@ -354,7 +354,8 @@ def _check_derived(records: list[Record], there: set[str]) -> None:
         if not record.sources or not set(record.sources) <= there:
             raise Violation(f"{record.kind} {record.text!r} stands on {record.sources}")
     same = Counter(
-        (record.scope, record.kind, record.text, record.sources, record.valid) for record in derived
+        (record.scope, record.kind, record.metadata.get("block"), record.text, record.sources, record.valid)
+        for record in derived
     )
     doubled = [key for key, count in same.items() if count > 1]
     if doubled:

@@ -78,6 +78,8 @@ def test_a_context_begins_with_events_and_portrait_and_a_search_leaves_them_out(
     assert "portrait (always shown): Kind" in lines[2]
     kinds = {hit.record.kind for hit in memory.search("Is Ana kind to a cat?", user_id="ana")}
     assert kinds == {"episode", "summary"}
+    asked = memory.search("Is Ana kind to a cat?", user_id="ana", filters={"kind": "core"})
+    assert {hit.record.metadata["block"] for hit in asked} == {"events", "portrait"}
 
 
 def test_what_comes_late_extends_the_day_when_the_next_begins(scripted: Scripted) -> None:

@@ -95,7 +95,8 @@ class MemoryBank(Policy):
 
     async def read(self, query: Query) -> Recall:
         """Turns and daily summaries by their cosine, the forgotten left out; those found are recalled."""
-        columns = await Score(query.text, ("dense_turn", "strength"), at=query.at, level=query.level)
+        signals = ("dense_turn", "strength")
+        columns = await Score(query.text, signals, at=query.at, level=query.level, kinds=query.kinds)
         cosine = np.asarray(columns.signals["dense_turn"])
         if query.level or query.past:
             return await best(query, columns, cosine, lambda at: cosine[at])
