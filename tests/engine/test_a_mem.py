@@ -139,6 +139,17 @@ def test_a_search_brings_linked_notes_and_each_turn_once(open_memory: Open) -> N
     assert places[0] == 1 < places[1]
 
 
+def test_filters_find_turns_that_have_notes_and_notes_alone(scripted: Scripted) -> None:
+    memory, _ = scripted(STARTER, BREAD, woven([(1, 2)]))
+    ids = [say(memory, text).ids[0] for text in SAID]
+    for filters in ({"kind": "episode"}, {"role": "user"}, {"level": 0}, {"kind": {"ne": "summary"}}):
+        found = memory.search("starter", user_id="ana", filters=filters)
+        assert [hit.id for hit in found] == ids, filters
+    only = memory.search("starter", user_id="ana", filters={"kind": "summary"})
+    assert [hit.record.sources[0] for hit in only] == ids
+    assert [hit.record.kind for hit in memory.search("starter", user_id="ana")] == ["summary"] * 2
+
+
 def test_the_past_has_notes_and_links_as_they_were(scripted: Scripted, clock: Ticking) -> None:
     memory, _ = scripted(STARTER, BREAD, woven([(1, 2)], update(2, "The starter of Ana's first bread.")))
     say(memory, SAID[0])

@@ -21,10 +21,10 @@ async def nearest_notes(query: Query, words: float, share: float) -> Recall:
     """What is nearest to the query by cosine and, `words` times as much, BM25 (1 at its best).
 
     A note and its turn are one hit, at the better rank of the two: the note, or the turn where it was edited
-    since. Notes linked to a hit rank at `share` of its value at least. The score is the cosine, lifted
-    likewise.
+    since. Where the query's filters will drop hits, the turn stands behind its note. Notes linked to a hit
+    rank at `share` of its value at least. The score is the cosine, lifted likewise.
     """
-    columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level)
+    columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
     if not len(columns):
         return Recall()
     cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
@@ -37,7 +37,8 @@ async def nearest_notes(query: Query, words: float, share: float) -> Recall:
     best = [id for id in ids if id in found][: query.depth]
     await _lift(await _notes_of(best, found), 1.0, found, value, score)
     await _lift(await _linked(best, found), share, found, value, score)
-    return Recall(tuple(await _once(found, value, score))[: query.depth])
+    hits = await _once(found, value, score, both=query.depth > query.k)
+    return Recall(tuple(hits)[: query.depth])
 
 
 async def _lift(
@@ -75,18 +76,24 @@ async def _linked(ids: Sequence[str], found: Mapping[str, Record]) -> list[tuple
 
 
 async def _once(
-    found: Mapping[str, Record], value: Mapping[str, float], score: Mapping[str, float]
+    found: Mapping[str, Record], value: Mapping[str, float], score: Mapping[str, float], *, both: bool
 ) -> list[Hit]:
-    """Hits in order of value: a note and its turn as one, the note unless the turn was edited since."""
+    """Hits in order of value: a note and its turn as one, the note unless the turn was edited since.
+
+    With `both`, the turn follows its note.
+    """
     notes = {turn: record for record in found.values() if (turn := turn_of(record))}
     missing = tuple(turn for turn in notes if turn not in found)
-    shown = {**found, **{record.id: record for record in await Read(missing)}}
-    for turn, note in notes.items():
-        if turn not in shown or note.text == Note.of(note).text(shown[turn].text):
-            shown[turn] = note
+    said = {**found, **{record.id: record for record in await Read(missing)}}
     best: dict[str, float] = {}
     order = sorted((-value[id], id) for id in found)
     for _, id in order:
         turn = turn_of(found[id]) or id
         best[turn] = max(best.get(turn, 0.0), score[id])
-    return [Hit(shown[id], top_score) for id, top_score in best.items()]
+    hits: list[Hit] = []
+    for id, top_score in best.items():
+        own, note = said.get(id), notes.get(id)
+        fresh = note is not None and (own is None or note.text == Note.of(note).text(own.text))
+        hits += [Hit(note, top_score)] if note is not None and fresh else []
+        hits += [Hit(own, top_score)] if own is not None and (both or not fresh) else []
+    return hits
