@@ -48,8 +48,11 @@ class Lens(Protocol):
         """Versions seen in `scope` behind an arrival, by arrival, and where to go on (`None`: the end)."""
         ...
 
-    def edges(self, what: SelectEdges) -> list[Edge]:
-        """The versions of edges seen, as `what` asks; times and history in it are the lens's to set."""
+    def edges(self, what: SelectEdges, *, ended: bool = False) -> list[Edge]:
+        """The versions of edges seen, as `what` asks; times and history in it are the lens's to set.
+
+        With `ended` those that are believed and true no more as well.
+        """
         ...
 
     def shows(self, record: Record) -> bool:
@@ -97,9 +100,9 @@ class Present:
         found = self._store.select(Select(scope=scope, after=after, limit=limit))
         return found, found[-1].arrival if len(found) == limit else None
 
-    def edges(self, what: SelectEdges) -> list[Edge]:
+    def edges(self, what: SelectEdges, *, ended: bool = False) -> list[Edge]:
         """Open versions that have not ended in the world."""
-        return self._store.edges(replace(what, lasting=self._clock()))
+        return self._store.edges(replace(what, lasting=None if ended else self._clock()))
 
     def shows(self, record: Record) -> bool:
         """Whether it is current: neither ended in the world nor expired."""
@@ -189,8 +192,10 @@ class AsOf:
         ids = self._store.select(Select(scope=scope, after=after, limit=limit, closed=True))
         return self.records([record.id for record in ids]), ids[-1].arrival if len(ids) == limit else None
 
-    def edges(self, what: SelectEdges) -> list[Edge]:
+    def edges(self, what: SelectEdges, *, ended: bool = False) -> list[Edge]:
         """The versions of that time that were true at the moment asked."""
+        if ended:
+            return self._store.edges(replace(what, known_at=self._known))
         lasting = self._known if self._valid is None else None
         return self._store.edges(replace(what, known_at=self._known, valid_at=self._valid, lasting=lasting))
 

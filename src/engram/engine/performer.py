@@ -70,7 +70,7 @@ class Performer:
             case fx.Told():
                 return self._told(effect)
             case fx.Entities():
-                return self._entities(effect.names)
+                return self._entities(effect)
             case fx.Embed():
                 return self.core.embedder.embed(list(effect.texts))
             case fx.Model():
@@ -151,9 +151,12 @@ class Performer:
             ids = index.stated.ids(effect.subject, effect.relation, self.lens.records)
         return sorted(self._read(ids), key=lambda record: (record.arrival, record.id))
 
-    def _entities(self, names: Sequence[str]) -> list[list[Record]]:
+    def _entities(self, effect: fx.Entities) -> list[list[Record]]:
         with self.lens.index(self.scope) as index:
-            ids = [index.named.ids(name, self.lens.records) for name in names]
+            ids = [index.named.ids(name, self.lens.records) for name in effect.names]
+            if effect.alike:
+                more = [index.alike.ids(name, self.lens.records) for name in effect.names]
+                ids = [list(dict.fromkeys([*found, *near])) for found, near in zip(ids, more, strict=True)]
         found = {record.id: record for record in self._read(list(dict.fromkeys(chain(*ids))))}
         return [
             sorted(
@@ -196,7 +199,7 @@ class Performer:
         asked = SelectEdges(self.scope, known, effect.direction, effect.types, makers=(None, self.made_by))
         if effect.limit is not None:
             asked = replace(asked, newest=True, limit=effect.limit)
-        return self.lens.edges(asked) if known else []
+        return self.lens.edges(asked, ended=effect.ended) if known else []
 
     def _similar(self, effect: fx.Similar) -> list[list[tuple[str, float]]]:
         if not effect.texts:

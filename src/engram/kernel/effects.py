@@ -164,10 +164,12 @@ class Entities(Effect[list[list[Record]]]):
     """For each name the current records of kind `entity`, said or the policy's own, that have it, by arrival.
 
     All of them for certain: the name equals the entity's text or one of its metadata's `aliases`,
-    whatever their case and spacing.
+    whatever their case and spacing. With `alike` those besides, at most 20 for each name, that share the
+    rarest keys with it by which names are alike (`names.keys_of`): words, short forms, first letters.
     """
 
     names: tuple[str, ...]
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,8 @@ class Told(Effect[list[tuple[datetime, str]]]):
 class Neighbours(Effect[list[Edge]]):
     """Edges that touch any of the records, said or the policy's own, as the program sees the store.
 
-    Those that are believed and have not ended; under `as_of` those of then. `direction` is `out` where the
+    Those that are believed and have not ended, with `ended` those that have as well; under `as_of` those of
+    then. `direction` is `out` where the
     records are to be the edges' sources, `in` where their targets. Oldest first by change set; with
     `limit` those that were changed last, newest first.
     """
@@ -245,6 +248,7 @@ class Neighbours(Effect[list[Edge]]):
     types: tuple[str, ...] = ()
     direction: Direction = "both"
     limit: int | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True)

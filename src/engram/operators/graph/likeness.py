@@ -103,10 +103,9 @@ def likeness(one: Mention, other: Mention, cosine: float = 0.0) -> Likeness:
     if why := _apart(one, other, facts, others, kind):
         return Likeness(0.0, why)
     score, why = _named(one, other, facts, others, kind)
-    if score == 0.0 and cosine >= _NEAR and not _words(one) & _words(other):
-        score, why = UNSURE_FROM, "near by embedding"
     if score == 0.0:
-        return Likeness(score, why)
+        strange = cosine >= _NEAR and not _words(one) & _words(other) and _digits(one) == _digits(other)
+        return Likeness(UNSURE_FROM, "near by embedding") if strange else Likeness(score, why)
     shared = _shared(one, other, facts, others)
     if score < _WEAK and facts and others and not shared:
         score *= _NOTHING_SHARED
@@ -117,6 +116,10 @@ def likeness(one: Mention, other: Mention, cosine: float = 0.0) -> Likeness:
 
 def _words(mention: Mention) -> set[str]:
     return set(folded_name(mention.name).split())
+
+
+def _digits(mention: Mention) -> list[str]:
+    return re.findall(r"\d+", mention.name)
 
 
 def _clash(one: str, other: str) -> float:

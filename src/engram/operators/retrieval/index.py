@@ -24,7 +24,7 @@ from engram.operators.retrieval.recent import last_turns, told_within
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
 from engram.operators.retrieval.speakers import Speakers
-from engram.operators.retrieval.stated import Named, Stated
+from engram.operators.retrieval.stated import Alike, Named, Stated
 
 __all__ = ["ScopeIndex"]
 
@@ -55,6 +55,7 @@ class ScopeIndex:
         self._speakers = Speakers()
         self.stated = Stated()
         self.named = Named()
+        self.alike = Alike()
         self._readings: dict[str, tuple[int, Reading]] = {}
         self._alive = 0
         self._loose = False
@@ -66,7 +67,7 @@ class ScopeIndex:
     @property
     def nbytes(self) -> int:
         """Bytes held in memory, estimated."""
-        parts = (self._rows, self._vectors, self._postings, self._layout, self.stated, self.named)
+        parts = (self._rows, self._vectors, self._postings, self._layout, self.stated, self.named, self.alike)
         return sum(part.nbytes for part in parts)
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -182,6 +183,7 @@ class ScopeIndex:
     def follow_names(self, entries: Iterable[Entry]) -> None:
         """Take note of names of entities alone, as `apply` does."""
         self.named.follow(entries)
+        self.alike.follow(entries)
 
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[int], list[tuple[int, Entry]]]:
         """New rows to make, rows to take out, and rows to mend in place."""
