@@ -36,6 +36,8 @@ PUBLIC = {
     "engram.policies.dense",
     "engram.policies.fusion",
     "engram.policies.mem0",
+    "engram.policies.rag",
+    "engram.policies.recency",
     "engram.policies.rrf",
     "engram.stores",
     *(
