@@ -8,8 +8,8 @@ import numpy as np
 
 from engram.kernel.effects import Neighbours, Score
 from engram.kernel.policy import Query
+from engram.operators.graph.known import OBJECT, SUBJECT
 from engram.operators.graph.link import named_in
-from engram.operators.graph.resolve import OBJECT, SUBJECT
 from engram.operators.graph.weave import MENTIONS, SYNONYM
 from engram.operators.retrieval.ranked import fused_ranks
 from engram.operators.retrieval.top import top

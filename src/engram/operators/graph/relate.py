@@ -8,7 +8,8 @@ from dataclasses import replace
 from engram.kernel.changes import Add, Change, Changes, Connect, Disconnect, Retire, Revise
 from engram.kernel.effects import Entities, Neighbours, Read
 from engram.kernel.record import Edge, Interval, Record
-from engram.operators.graph.resolve import OBJECT, SUBJECT, Named, Resolved
+from engram.operators.graph.known import OBJECT, SUBJECT
+from engram.operators.graph.resolve import Named, Resolved
 from engram.operators.graph.weave import MENTIONS
 from engram.operators.retrieval.stated import folded
 
@@ -132,12 +133,19 @@ async def _renamed(resolved: Resolved) -> list[Revise]:
         return []
     about = await Neighbours(tuple(resolved.merged), (SUBJECT, OBJECT), "in", ended=True)
     facts = {fact.id: fact for fact in await Read(tuple(dict.fromkeys(edge.source for edge in about)))}
-    names: dict[str, dict[str, str]] = {}
+    ends: dict[str, dict[str, Record]] = {}
     for edge in about:
-        names.setdefault(edge.source, {})[edge.type] = resolved.merged[edge.target]
+        ends.setdefault(edge.source, {})[edge.type] = resolved.merged[edge.target]
     return [
-        Revise(id, fact.version, metadata={**fact.metadata, **names[id]}, reason="its entity was merged")
+        Revise(
+            id,
+            fact.version,
+            metadata={**fact.metadata, **{end: entity.text for end, entity in ends[id].items()}},
+            sources=tuple(entity.id for entity in ends[id].values()),
+            reason="its entity was merged",
+        )
         for id, fact in facts.items()
+        if fact.made_by is not None
     ]
 
 
@@ -149,7 +157,8 @@ def _joined(facts: Iterable[Change], renamed: Sequence[Revise]) -> Iterator[Chan
         other = more.get(change.id) if isinstance(change, Revise) else None
         if isinstance(change, Revise) and other is not None:
             names = {end: (other.metadata or {}).get(end) for end in (SUBJECT, OBJECT)}
-            yield replace(change, metadata={**(change.metadata or other.metadata or {}), **names})
+            held = {**(change.metadata or other.metadata or {}), **names}
+            yield replace(change, metadata=held, sources=(*change.sources, *other.sources))
         else:
             yield change
     yield from (change for id, change in more.items() if id not in decided)

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engram.kernel.changes import Add, Change, Changes, Merge, Revise
-from engram.kernel.effects import Ask, Entities, Model, Neighbours, Read, Similar
+from engram.kernel.effects import Ask, Entities, Model, Read, Similar
 from engram.kernel.record import Record
-from engram.operators.graph.likeness import SAME_FROM, UNSURE_FROM, Known, Likeness, Mention, likeness
+from engram.operators.graph.known import mention_of, told_of
+from engram.operators.graph.likeness import SAME_FROM, UNSURE_FROM, Likeness, Mention, likeness
 from engram.operators.graph.names import keys_of
 from engram.operators.retrieval.stated import folded
 
-__all__ = ["Named", "Resolve", "Resolved", "Same", "Sames", "mention_of", "told_of"]
+__all__ = ["Named", "Resolve", "Resolved", "Same", "Sames"]
 
-SUBJECT, OBJECT = "subject", "object"  # edges from a fact to what it is about
 _SYSTEM = (
     "You tell whether names mean the same thing. Names just read are shown with what is told of them, and "
     "the entities that they may mean. Give each pair that is the same person, place or thing, by their "
@@ -57,14 +57,14 @@ class Sames:
 class Resolved:
     """What names mean, by folded name.
 
-    `places` has the entity's id or the "#n" of its `Add`, `names` its own name; `merged` maps the ids of
-    entities that became part of another to that one's name.
+    `places` has the entity's id or the "#n" of its `Add`, `names` its own name; `merged` has, by the ids of
+    entities that became part of another, that one.
     """
 
     places: Mapping[str, str]
     names: Mapping[str, str]
     changes: Changes
-    merged: Mapping[str, str] = field(default_factory=dict)
+    merged: Mapping[str, Record] = field(default_factory=dict)
 
     def place(self, name: str) -> str | None:
         """The entity's id or "#n"; `None` for what was not among the names."""
@@ -86,6 +86,11 @@ class _Entity:
     aliases: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     others: list[Record] = field(default_factory=list)
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything was decided on it here."""
+        return bool(self.others or self.aliases or self.sources)
 
     def take(self, item: Named, reason: str) -> None:
         """One more name of it."""
@@ -156,10 +161,9 @@ class Resolve:
         held = {record.id: record for records in found for record in records}
         more = tuple(dict.fromkeys(id for pairs in cosines for id in pairs if id not in held))
         held |= {record.id: record for record in await Read(more)} if more else {}
-        told = await told_of([record for record in held.values() if record.made_by])
+        told = await told_of(list(held.values()))
         for record in held.values():
-            if record.made_by:
-                book.know(record, mention_of(record, told.get(record.id, ())))
+            book.know(record, mention_of(record, told.get(record.id, ())))
         ranked = []
         for item, records, cosine in zip(items, found, cosines, strict=True):
             ids = dict.fromkeys([*(record.id for record in records), *cosine])
@@ -262,7 +266,12 @@ class _Book:
             if entity.record is not None:
                 places[id(entity)], texts[id(entity)] = entity.record.id, entity.name
                 changes += self._revised(entity, entity.record)
-        merged = {record.id: entity.name for entity in self.known.values() for record in entity.others}
+        merged = {
+            other.id: entity.record
+            for entity in self.known.values()
+            for other in entity.others
+            if entity.record is not None
+        }
         return Resolved(
             {name: places[id(entity)] for name, entity in self._of.items()},
             {name: texts[id(entity)] for name, entity in self._of.items()},
@@ -272,19 +281,14 @@ class _Book:
 
     def _merge(self, first: _Entity, other: _Entity) -> None:
         """Two entities that one name means are one, if nothing speaks against it."""
-        if first.record is None or other.record is None or other.others or other.aliases or other.sources:
+        ours = first.record is not None and first.record.made_by is not None
+        if not ours or other.record is None or other.record.made_by is None or other.touched:
             return
         found = likeness(first.mention, other.mention)
         if found.score < self._rules.same:
             return
         first.others.append(other.record)
         first.reasons.append(f"the same as {other.name}: {found.why}")
-        first.aliases += [
-            name
-            for name in (other.name, *other.mention.aliases)
-            if folded(name)
-            not in {folded(each) for each in (first.name, *first.mention.aliases, *first.aliases)}
-        ]
         self.known.pop(other.record.id)
 
     def _index(self, entity: _Entity, name: str) -> None:
@@ -311,59 +315,39 @@ class _Book:
 
     def _revised(self, entity: _Entity, record: Record) -> list[Change]:
         """A new version of an entity of which something new is known, or the merge of others into it."""
-        aliases = [*entity.mention.aliases, *entity.aliases]
-        more = {**record.metadata, "aliases": aliases}
-        if entity.mention.type:
-            more["type"] = entity.mention.type
         reason = "; ".join(entity.reasons)
+        if record.made_by is None:  # as it was said, so it stays
+            return []
         if entity.others:
             others = tuple((other.id, other.version) for other in entity.others)
+            names = _different((*entity.mention.aliases, *_names_of(entity.others)), record.text)
+            more = {**record.metadata, "aliases": names}
             return [Merge(record.id, record.version, others, reason=reason, metadata=more)]
-        room = max(0, self._rules.sources - len(record.sources))
-        sources = tuple(id for id in entity.sources if id not in record.sources)[:room]
+        more = {**record.metadata, "aliases": [*entity.mention.aliases, *entity.aliases]}
+        if entity.mention.type:
+            more["type"] = entity.mention.type
         changed = bool(entity.aliases) or more.get("type") != record.metadata.get("type")
+        sources = tuple(id for id in entity.sources if id not in record.sources)
+        if not changed:  # what its words come from is always among its sources, what only names it at first
+            sources = sources[: max(0, self._rules.sources - len(record.sources))]
+            more = {}
         if not sources and not changed:
             return []
-        why = reason or ("named again" if sources else "more is known of it")
-        return [
-            Revise(record.id, record.version, metadata=more if changed else None, sources=sources, reason=why)
-        ]
+        why = reason or ("more is known of it" if changed else "named again")
+        return [Revise(record.id, record.version, metadata=more or None, sources=sources, reason=why)]
 
 
-async def told_of(entities: Sequence[Record]) -> dict[str, list[Known]]:
-    """What facts tell of entities, by id: those that edges lead to them from, as subject or object."""
-    ids = tuple(record.id for record in entities)
-    edges = await Neighbours(ids, (SUBJECT, OBJECT), "in", limit=20 * len(ids)) if ids else []
-    facts = (
-        {fact.id: fact for fact in await Read(tuple(dict.fromkeys(edge.source for edge in edges)))}
-        if edges
-        else {}
-    )
-    told: dict[str, list[Known]] = {}
-    for edge in edges:
-        if (fact := facts.get(edge.source)) is not None:
-            told.setdefault(edge.target, []).append(_known(fact, edge.type))
-    return told
+def _names_of(records: Iterable[Record]) -> Iterable[str]:
+    for record in records:
+        yield record.text
+        yield from mention_of(record).aliases
 
 
-def mention_of(entity: Record, told: Iterable[Known] = ()) -> Mention:
-    """An entity as a mention, with what is told of it."""
-    aliases = entity.metadata.get("aliases")
-    names = tuple(str(name) for name in aliases) if isinstance(aliases, list | tuple) else ()
-    return Mention(entity.text, str(entity.metadata.get("type") or ""), names, tuple(told))
-
-
-def inverse(relation: str) -> str:
-    """A relation as it is told from its other end: "mother" and "mother of"."""
-    plain = relation.replace("_", " ")
-    return plain.removesuffix(" of") if plain.endswith(" of") else f"{plain} of"
-
-
-def _known(fact: Record, end: str) -> Known:
-    relation = str(fact.metadata.get("relation", "")).replace("_", " ")
-    if end == OBJECT:
-        return Known(inverse(relation), str(fact.metadata.get("subject", "")), fact.time.year)
-    return Known(relation, str(fact.metadata.get("object", "")), fact.time.year)
+def _different(names: Iterable[str], own: str) -> list[str]:
+    """Each name once, without an entity's own."""
+    found = {folded(name): name for name in names}
+    found.pop(folded(own), None)
+    return list(found.values())
 
 
 def _once(named: Sequence[Named]) -> Iterable[Named]:

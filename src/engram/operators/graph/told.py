@@ -12,8 +12,9 @@ from engram.operators.consolidation.reconcile import stated
 from engram.operators.extraction.fact import Fact
 from engram.operators.extraction.schema import FoundEntity
 from engram.operators.extraction.turns import Said, speaker_of
+from engram.operators.graph.known import inverse
 from engram.operators.graph.likeness import Known, Mention
-from engram.operators.graph.resolve import Named, Resolved, inverse
+from engram.operators.graph.resolve import Named, Resolved
 from engram.operators.retrieval.stated import folded
 
 __all__ = ["about", "came_with", "named_in_facts", "under_their_names"]
@@ -68,16 +69,25 @@ def named_in_facts(said: Sequence[Said], entities: Sequence[FoundEntity]) -> lis
 
 
 def under_their_names(said: Iterable[Said], resolved: Resolved) -> list[Said]:
-    """The facts, about things by the names that these have as entities."""
+    """The facts, about things by the names that these have as entities.
+
+    A fact that has its words from an entity stands on that too: it goes when the name does.
+    """
     return [_named(item, resolved) for item in said]
 
 
 def _named(item: Said, resolved: Resolved) -> Said:
-    fact = item.fact
-    subject, value = resolved.name(fact.subject), resolved.name(fact.object)
-    if (subject, value) == (fact.subject, fact.object):
+    ends = {"subject": item.fact.subject, "object": item.fact.object}
+    named = {end: resolved.name(name) for end, name in ends.items() if resolved.name(name) != name}
+    lent = [place for end in named if (place := resolved.place(ends[end])) is not None]
+    if not named:
         return item
-    return replace(item, fact=replace(fact, subject=subject, object=value))
+    fact = replace(
+        item.fact,
+        subject=named.get("subject", item.fact.subject),
+        object=named.get("object", item.fact.object),
+    )
+    return replace(item, fact=fact, others=tuple(dict.fromkeys((*item.others, *lent))))
 
 
 def _fact(triple: Triple, record: Record) -> Fact:
