@@ -165,6 +165,8 @@ class _Compiler:
         self.added.append(record)
         self.new[record.id] = record
         self.out.ops.append(Put(record))
+        for cause in self._sources(change.ended_by):
+            self.relations.connect(record, cause, RETIRED_BY, Interval(self.now), (cause,))
         self.out.items.append(Item("stored", record.id, reason=change.reason))
 
     def _next(self, old: Record, reason: str, **fields: Any) -> None:
@@ -260,7 +262,7 @@ def _names(change: ch.Change) -> Iterator[str]:
     """The records that a change stands on or is about."""
     match change:
         case ch.Add():
-            yield from change.sources
+            yield from (*change.sources, *change.ended_by)
         case ch.Revise() | ch.Retire():
             yield from (change.id, *change.sources)
         case ch.Merge():

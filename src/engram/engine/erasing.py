@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engram.engine.core import Core
+from engram.engine.reopening import RETIRED_BY, Freed, freed
 from engram.engine.results import Item
 from engram.kernel.errors import Conflict
 from engram.kernel.operations import REPAIRING
@@ -28,7 +29,6 @@ from engram.kernel.scope import Scope
 
 __all__ = ["RETIRED_BY", "Erasure", "erase", "erasure"]
 
-RETIRED_BY = "retired_by"
 _TRIES = 5
 _SELF_SUPPORTING = ("fact", "entity")
 
@@ -117,12 +117,14 @@ def _plan(
     core: Core, gone: dict[str, Record], kept: dict[str, list[Record]], asked: frozenset[str]
 ) -> Erasure:
     plan = Erasure()
-    freed = _freed(core, gone)
+    again = freed(core, gone)
     reopened = [
         replace(
-            record, valid=freed[record.id], known=Interval(max(core.now(), record.known.start or core.now()))
+            record,
+            valid=again[record.id].valid,
+            known=Interval(max(core.now(), record.known.start or core.now())),
         )
-        for record in core.store.select(Select(ids=tuple(freed)))
+        for record in core.store.select(Select(ids=tuple(again)))
         if record.id not in kept
     ]
     touched = _touched_jobs(core, gone)
@@ -136,41 +138,28 @@ def _plan(
         reason = "" if id in asked else "derived from an erased record"
         plan.items.append(Item("erased", id, record.origin, reason))
     for versions in kept.values():
-        record = _survivor(versions, gone, freed)
+        record = _survivor(versions, gone, again)
         words, vector = core.encode([record], now=True)[0]
         plan.ops.append(Put(record, words, vector, keep=True))
         plan.items.append(Item("superseded", record.id, reason="kept: a surviving source supports it"))
     for record in reopened:
         words, vector = core.encode([record], now=True)[0]
         plan.ops.append(Supersede(record, record.version, words, vector))
-        plan.items.append(
-            Item("superseded", record.id, reason="valid again: the cause of its end was erased")
-        )
+        until = "" if record.valid.end is None else f" until {record.valid.end:%Y-%m-%d}"
+        reason = f"valid again{until}: the cause of its end was erased"
+        plan.items.append(Item("superseded", record.id, reason=reason))
     plan.ops.extend(PutEdge(edge) for edge in edges)
+    plan.ops.extend(PutEdge(held.edge) for held in again.values() if held.edge is not None)
     plan.ops.extend(PutJob(job) for job in [*jobs, *_rebuilds(core, gone)])
     return plan
 
 
-def _survivor(versions: Sequence[Record], gone: Collection[str], freed: Mapping[str, Interval]) -> Record:
+def _survivor(versions: Sequence[Record], gone: Collection[str], again: Mapping[str, Freed]) -> Record:
     """The record as it stands now, its erased sources and its older versions left out."""
     last = versions[-1]
     sources = tuple(source for source in last.sources if source not in gone)
-    return replace(last, sources=sources, version=1, valid=freed.get(last.id, last.valid), opened=0)
-
-
-def _freed(core: Core, gone: Mapping[str, Record]) -> dict[str, Interval]:
-    """Valid times, as first believed, of retired records all of whose causes go."""
-    retired: set[str] = set()
-    for pattern in _tenants(gone.values()):
-        asked = SelectEdges(pattern, tuple(gone), "in", types=(RETIRED_BY,))
-        edges = core.store.edges(asked)
-        retired |= {edge.source for edge in edges if edge.target in gone} - gone.keys()
-        asked = replace(asked, touching=tuple(sorted(retired)), direction="out")
-        for edge in core.store.edges(asked) if retired else ():
-            if edge.target not in gone:
-                retired.discard(edge.source)
-    first = core.store.select(Select(ids=tuple(sorted(retired)), history=True))
-    return {record.id: record.valid for record in first if record.version == 1}
+    valid = again[last.id].valid if last.id in again else last.valid
+    return replace(last, sources=sources, version=1, valid=valid, opened=0)
 
 
 def _tenants(records: Iterable[Record]) -> list[Scope]:

@@ -27,7 +27,8 @@ class Add:
     """A new derived record. `sources` are the ids it was made from; at least one.
 
     Without `valid_start` it is valid from the earliest source's time; where `valid_end` is no later than
-    that, since nobody knows when.
+    that, since nobody knows when. `ended_by` are the records for which it ends at `valid_end`: erasing them
+    opens it again.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Add:
     strength: float = 1.0
     trust: float = 1.0
     reason: str = ""
+    ended_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ __all__ = ["Relation", "Schema", "plain_name"]
 
 _OF_FACTS = frozenset(
     {"turn", "relation", "lasting", "date", "ended", "confidence", "importance", "when", "said"}
-    | {"subject_type", "object_type"}
+    | {"placed", "subject_type", "object_type"}
 )
 _OF_ENTITIES = frozenset({"type", "aliases"})
 _ENDS = ("subject", "object")

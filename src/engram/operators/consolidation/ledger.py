@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from engram.kernel.changes import Add, Change, Changes, Retire, Revise
 from engram.kernel.record import Interval, Record
 from engram.kernel.scope import Scope
-from engram.operators.consolidation.timeline import place, settle
+from engram.operators.consolidation.timeline import PLACED, place, settle
 from engram.operators.extraction.fact import Fact
 from engram.operators.retrieval.stated import folded
 
@@ -140,7 +140,11 @@ class Ledger:
         self._facts[change.id] = record.at(valid=Interval(record.valid.start, change.end))
         if change.id.startswith("#"):
             number = int(change.id[1:])
-            self._adds[number] = replace(self._adds[number], valid_end=change.end)
+            add = self._adds[number]
+            metadata = {**add.metadata, PLACED: True}
+            self._adds[number] = replace(
+                add, valid_end=change.end, metadata=metadata, ended_by=change.sources
+            )
         else:
             self._retired[change.id] = change
 

@@ -18,7 +18,7 @@ from engram.kernel.record import Record
 from engram.operators.extraction.fact import Fact
 from engram.operators.retrieval.stated import folded
 
-__all__ = ["SINGLE", "holds_one", "place", "same_object", "settle"]
+__all__ = ["PLACED", "SINGLE", "holds_one", "place", "same_object", "settle"]
 
 # Relations of which one value holds at a time; "favourite …" is another.
 SINGLE = frozenset(
@@ -26,6 +26,8 @@ SINGLE = frozenset(
     | {"wife", "husband", "spouse", "partner", "fiance", "fiancee"}
 )
 _SAID = "said"  # the key of a fact's metadata that holds when it was said again, and by which source
+PLACED = "placed"
+"""The key of the metadata of a fact that was added with an end because a later one was known already."""
 _TIMES = 50
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
@@ -68,9 +70,10 @@ def place(
         return [Revise(holding.id, holding.version, metadata=metadata, sources=sources, reason="said again")]
     if not one_at_a_time:
         return [_add(fact, said, sources, start, valid.end)]
-    until, _, others = _between(fact, start, sources, known)
-    ends = [moment for moment in (until, valid.end) if moment is not None]
-    return [_add(fact, said, sources, start, min(ends, default=None)), *others]
+    until, causes, others = _between(fact, start, sources, known)
+    if until is None or (valid.end is not None and valid.end <= until):
+        until, causes = valid.end, ()
+    return [_add(fact, said, sources, start, until, causes), *others]
 
 
 def settle(record: Record, fact: Fact, known: Sequence[Record]) -> list[Change]:
@@ -99,7 +102,7 @@ def _between(
 ) -> tuple[datetime | None, tuple[str, ...], list[Change]]:
     """When the next value begins after one that begins at `start`, by what, and what that ends or resumes."""
     ended = [record for record in known if _start(record) <= start < (record.valid.end or _LATEST)]
-    again = [added for record in ended if (added := _resumed(record, start)) is not None]
+    again = [added for record in ended if (added := _resumed(record, start, known)) is not None]
     later: list[tuple[datetime, tuple[str, ...]]] = [
         (_start(record), (record.id,)) for record in known if _start(record) > start
     ]
@@ -122,7 +125,12 @@ def _end(fact: Fact, end: datetime, sources: tuple[str, ...], same: Sequence[Rec
 
 
 def _add(
-    fact: Fact, said: datetime, sources: tuple[str, ...], start: datetime | None, end: datetime | None
+    fact: Fact,
+    said: datetime,
+    sources: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+    ended_by: tuple[str, ...] = (),
 ) -> Add:
     return Add(
         fact.text,
@@ -131,8 +139,9 @@ def _add(
         valid_start=start,
         valid_end=end,
         time=said,
-        metadata=fact.metadata(),
+        metadata={**fact.metadata(), **({PLACED: True} if ended_by else {})},
         trust=fact.confidence,
+        ended_by=ended_by,
     )
 
 
@@ -156,7 +165,7 @@ def _times(record: Record) -> list[tuple[datetime, str]]:
     return sorted(found)
 
 
-def _resumed(record: Record, start: datetime) -> Add | None:
+def _resumed(record: Record, start: datetime, known: Sequence[Record]) -> Add | None:
     """The fact anew, from when it was first said again after `start`; `None` where it was not."""
     times = [(time, source) for time, source in _times(record) if time > start]
     if not times or times[0][0] >= (record.valid.end or _LATEST):
@@ -175,6 +184,7 @@ def _resumed(record: Record, start: datetime) -> Add | None:
         metadata=metadata,
         trust=record.trust,
         reason=f"said again on {first:%Y-%m-%d}",
+        ended_by=tuple(other.id for other in known if other.valid.start == record.valid.end is not None),
     )
 
 
