@@ -221,6 +221,22 @@ def test_an_end_that_others_build_on_is_not_taken_back_alone(memory: Memory) -> 
     assert now(memory, ada) == []
 
 
+def test_an_edge_goes_stale_with_the_words_that_it_stood_on_alone(memory: Memory) -> None:
+    """The policy is asked again; what has other grounds stays; and it can be taken back."""
+    ada, ben = entity(memory, "Ada", "Ben")
+    first, second = join(memory, (ada, ben), (ben, ada))
+    tell(memory, Changes.of(Connect(ada, ben, "likes")))
+    Told.steps[:] = []
+    edited = memory.edit(first.sources[0], text="other words")
+    assert edited.job is not None
+    assert now(memory, ada) == [(ada, ben, "likes")]
+    assert memory.wait()
+    assert edited.change_set is not None
+    memory.undo(edited.change_set)
+    assert {edge.id for edge in seen(memory, Neighbours((ada,)))} >= {first.id, second.id}
+    assert memory.verify().ok
+
+
 def test_edges_travel_with_their_versions(memory: Memory, tmp_path: Path) -> None:
     """Times on both axes, ends and weights; and again is nothing new."""
     ada, ben, cem = entity(memory, "Ada", "Ben", "Cem")

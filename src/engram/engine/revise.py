@@ -15,7 +15,7 @@ from engram.engine.results import Item, Receipt
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engram.kernel.operations import REPAIRING
-from engram.kernel.protocols import Batch, Close, Job, Op, PutJob, Select, Supersede
+from engram.kernel.protocols import Batch, Close, CloseEdge, Job, Op, PutJob, Select, SelectEdges, Supersede
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 from engram.kernel.triple import without_graph
@@ -70,6 +70,10 @@ def _go_stale(core: Core, source: Record) -> tuple[list[Op], list[Item]]:
     items: list[Item] = []
     policies: set[str] = set()
     now = core.now()
+    for edge in core.store.edges(SelectEdges(standing_on=(source.id,))):
+        if set(edge.sources) == {source.id} and edge.made_by is not None:
+            ops.append(CloseEdge(edge.id, max(now, edge.known.start or now), edge.version))
+            policies.add(edge.made_by)
     for record in core.store.select(Select(derived_from=(source.id,))):
         if set(record.sources) == {source.id} and record.made_by is not None:
             ops.append(Close(record.id, record.version, max(now, record.known.start or now)))

@@ -237,11 +237,11 @@ class SelectEdges:
     """Which edges to read; the conditions are joined by "and".
 
     `ids` are the edges' own; `touching` selects those with one of these records at an end, `out` where it
-    is the source, `in` where it is the target; `makers` those made by any of these (`None`: said).
-    Without `history` and `known_at` the open version of each edge; with `known_at` what was believed at
-    that moment, with `history` every version. `valid_at` selects what was true at that moment, `lasting`
-    what had not ended by it. `change_set` selects versions that this change set opened or closed. `scope`
-    is a pattern.
+    is the source, `in` where it is the target; `makers` those made by any of these (`None`: said);
+    `standing_on` those with any of these records among their `sources`. Without `history` and `known_at`
+    the open version of each edge; with `known_at` what was believed at that moment, with `history` every
+    version. `valid_at` selects what was true at that moment, `lasting` what had not ended by it.
+    `change_set` selects versions that this change set opened or closed. `scope` is a pattern.
 
     Order: by (opened, id, version), behind `after` where it is such a triple; where `after` is a sequence,
     those behind it, by sequence; with `newest` by sequence, the last one first. `limit` counts versions.
@@ -252,6 +252,7 @@ class SelectEdges:
     direction: Direction = "both"
     types: tuple[str, ...] = ()
     makers: tuple[str | None, ...] | None = None
+    standing_on: tuple[str, ...] | None = None
     ids: tuple[str, ...] | None = None
     change_set: int | None = None
     history: bool = False

@@ -107,6 +107,9 @@ class EdgeContract:
         store.commit(Batch((CloseEdge("out", day(5)),)))
         assert found(known_at=day(4)) == ["in", "loop", "out"]
         assert found(known_at=day(5)) == found() == ["in", "loop"]
+        put(store, an_edge("grounded", b, b, sources=(a,), valid=Interval(day(9))))
+        assert found(standing_on=(a, "none")) == ["grounded"]
+        assert found(standing_on=(b,)) == []
 
     def test_pages_of_edges(self, store: Store) -> None:
         """By change set and id behind a place, or the last changed first; of some records, or of all."""

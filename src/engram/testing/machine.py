@@ -139,14 +139,20 @@ class SideBySide(RecordRules, EntryRules, WorkRules):
         ),
         picks=st.none() | st.lists(numbers, max_size=3),
         named=st.none() | st.none() | st.lists(numbers, max_size=3),
+        grounds=st.none() | st.none() | st.lists(numbers, max_size=2),
     )
     def select_edges(
-        self, what: SelectEdges, picks: Sequence[int] | None, named: Sequence[int] | None
+        self,
+        what: SelectEdges,
+        picks: Sequence[int] | None,
+        named: Sequence[int] | None,
+        grounds: Sequence[int] | None,
     ) -> None:
         """Read edges in any way."""
         what = replace(
             what,
             touching=None if picks is None else tuple(self.pick(number) for number in picks),
+            standing_on=None if grounds is None else tuple(self.pick(number) for number in grounds),
             ids=None if named is None else tuple(f"edge-{number % 8}" for number in named),
         )
         assert self.tested.edges(what) == self.plain.edges(what), what

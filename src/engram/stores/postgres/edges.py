@@ -77,6 +77,8 @@ def _conditions(what: SelectEdges) -> Conditions:
     if what.makers is not None:
         makers = [maker for maker in what.makers if maker is not None]
         need("where_makers", makers=makers, said=None in what.makers)
+    if what.standing_on is not None:
+        need("where_standing", standing_on=list(what.standing_on))
     if what.ids is not None:
         need("where_ids", ids=list(what.ids))
     if what.change_set is not None:

@@ -116,6 +116,7 @@ def _wanted(edge: Edge, what: SelectEdges) -> bool:
         and (what.touching is None or _touches(edge, what))
         and (not what.types or edge.type in what.types)
         and (what.makers is None or edge.made_by in what.makers)
+        and (what.standing_on is None or not set(edge.sources).isdisjoint(what.standing_on))
         and (what.change_set is None or what.change_set in (edge.opened, edge.closed))
         and (edge.current or what.history or what.known_at is not None)
         and (what.known_at is None or what.known_at in edge.known)

@@ -118,6 +118,8 @@ def _conditions(what: SelectEdges) -> tuple[str, Bound]:
     if what.makers is not None:
         makers = pack([maker for maker in what.makers if maker is not None])
         need("where_makers", makers=makers, said=None in what.makers)
+    if what.standing_on is not None:
+        need("where_standing", standing_on=pack(what.standing_on))
     if what.ids is not None:
         need("where_ids", ids=pack(what.ids))
     if what.change_set is not None:

@@ -143,6 +143,11 @@ r.sequence > %(after)s
 -- name: where_beyond
 (r.opened, r.id, r.version) > (%(after_opened)s::bigint, %(after_id)s::text, %(after_version)s::integer)
 
+-- name: where_standing
+(r.tenant, r.id, r.version) IN (
+    SELECT l.tenant, l.id, l.version FROM lineage l WHERE l.what = 'edge' AND l.source = ANY(%(standing_on)s)
+)
+
 -- name: where_makers
 (r.made_by = ANY(%(makers)s) OR (%(said)s AND r.made_by IS NULL))
 

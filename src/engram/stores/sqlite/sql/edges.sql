@@ -64,6 +64,11 @@ e.type IN (SELECT value FROM json_each(:types))
 -- name: where_makers
 (e.made_by IN (SELECT value FROM json_each(:makers)) OR (:said AND e.made_by IS NULL))
 
+-- name: where_standing
+(e.id, e.version) IN (
+    SELECT d.edge, d.version FROM edge_reads d WHERE d.record IN (SELECT value FROM json_each(:standing_on))
+)
+
 -- name: where_ids
 e.id IN (SELECT value FROM json_each(:ids))
 
