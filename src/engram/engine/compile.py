@@ -32,6 +32,7 @@ from engram.kernel.scope import Scope
 __all__ = ["Compiled", "compile_changes"]
 
 _PAGE = 1000
+_WIDENED = 2_000_000  # where the ordinals of records begin that take the place of others
 
 
 @dataclass
@@ -176,14 +177,36 @@ class _Compiler:
 
     def _revise(self, change: ch.Revise) -> None:
         old = self._target(change.id, change.version)
-        more = [source.id for source in self._sources(change.sources)]
-        self._next(
+        more = self._sources(change.sources)
+        self._grow(
             old,
+            more,
             change.reason,
             text=old.text if change.text is None else check_text(change.text, "Revise.text"),
             metadata=old.metadata if change.metadata is None else _plain(change.metadata, "Revise.metadata"),
-            sources=_union(old.sources, more),
+            sources=_union(old.sources, [source.id for source in more]),
         )
+
+    def _grow(self, old: Record, more: Sequence[Record], reason: str, **fields: Any) -> Record:
+        """What stands on `more` as well. Where they do not all share its scope, a new record takes its place.
+
+        Else whoever asks within the narrower scope would be told what was said outside of it.
+        """
+        scope = Scope.shared([old.scope, *(source.scope for source in more)])
+        if scope == old.scope:
+            self._next(old, reason, **fields)
+            return old
+        at = max(self.now, old.known.start or self.now)
+        bare = replace(old, id=derived_id(self.job, _WIDENED + len(self.merged)), scope=scope, version=1)
+        record = replace(bare, known=Interval(at), arrival=0, opened=0, closed=None, **fields)
+        self.new[record.id] = record
+        self.merged[old.id] = record.id
+        self.out.ops += [Put(record), Close(old.id, old.version, at)]
+        self.out.items.append(Item("superseded", record.id, reason="; ".join(filter(None, (
+            reason, f"in place of {old.id}, which belongs to one run, as its sources lie in several"
+        )))))  # fmt: skip
+        self.relations.move([old.id], record)
+        return record
 
     def _retire(self, change: ch.Retire) -> None:
         old = self._target(change.id, change.version, ends=True)
@@ -201,8 +224,9 @@ class _Compiler:
         others = [self._target(id, version) for id, version in change.others]
         if into.id in {other.id for other in others}:
             raise InvalidInput(f"Merge: {into.id} cannot become part of itself")
-        self._next(
+        into = self._grow(
             into,
+            others,
             change.reason,
             text=into.text if change.text is None else check_text(change.text, "Merge.text"),
             metadata=into.metadata if change.metadata is None else _plain(change.metadata, "Merge.metadata"),
