@@ -225,7 +225,7 @@ class _Intake:
         """Commit new records with their entries and the jobs that follow; which were there after all."""
         if not records:
             return ()
-        derives = self.request.infer and self.core.policy.writes
+        derives = self.request.infer and any(map(self.core.policy.wants, records))
         if derives or not self.core.embedder.local:
             records = _grouped(records)
         entries = self.core.encode(records)

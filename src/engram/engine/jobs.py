@@ -218,14 +218,17 @@ def _commit(
 
 
 def _replaced(core: Core, job: Job) -> list[Op]:
-    """Ends of records that stand on the job's records alone: the rebuild makes them anew."""
+    """Ends of records that stand on the job's records alone: the rebuild makes them anew.
+
+    Entities stay: the policy finds them by name, and ties new edges to those that are there.
+    """
     again = set(job.records)
     derived = core.store.select(Select(derived_from=job.records))
     now = core.now()
     return [
         Close(record.id, record.version, max(now, record.known.start or now))
         for record in derived
-        if record.made_by == core.policy.made_by and set(record.sources) <= again
+        if record.made_by == core.policy.made_by and record.kind != "entity" and set(record.sources) <= again
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -73,9 +74,13 @@ class SidedIndex(ScopeIndex):
         parts: Parts | None = None,
         times: Sequence[tuple[int, int]] = (),
     ) -> ScopeColumns:
-        """Columns as `ScopeIndex.score` gives them; behind, where `kinds` asks for it, what stands aside."""
+        """Columns as `ScopeIndex.score` gives them; behind, where `kinds` asks for it, what stands aside.
+
+        The context tells besides how many records stand aside, as `aside`.
+        """
         asked = Asked(now, made_by, level, tuple(signals), tuple(kinds), parts, tuple(times))
         columns = super().score(query, vector, **asked._asdict())
+        columns = replace(columns, context={**columns.context, "aside": float(len(self._aside))})
         if not self._asks(kinds):
             return columns
         return columns.joined(self._aside.score(query, vector, **asked._asdict()))

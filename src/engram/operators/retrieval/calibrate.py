@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engram.kernel.effects import Columns
 from engram.operators.retrieval.bm25 import K1
 from engram.operators.retrieval.fuse import Fused, Fusion
+from engram.operators.retrieval.top import top
 
 __all__ = ["FEATURES", "calibrated", "features"]
 
@@ -46,15 +47,18 @@ def features(columns: Columns, fused: Fused, best: Sequence[int]) -> NDArray[np.
 
 
 def calibrated(
-    columns: Columns, fused: Fused, fusion: Fusion, positions: Sequence[int]
+    columns: Columns, fused: Fused, fusion: Fusion, positions: Sequence[int], plain: Fused | None = None
 ) -> NDArray[np.float64]:
     """Scores in [0, 1] of the candidates at `positions` (best first), shape [len(positions)].
 
-    Each is the estimated probability that the candidate answers the query.
+    Each is the estimated probability that the candidate answers the query. Where `fused` has signals that
+    the calibration was not learned with, `plain` is the fusion without them: it says whether anything
+    answers at all.
     """
     known = fusion.calibration
     weights = np.array([known[name] for name in FEATURES])
-    answerable = known["bias"] + float(weights @ features(columns, fused, positions))
+    first = positions if plain is None else top(plain.scores, _TOP, columns.rows)
+    answerable = known["bias"] + float(weights @ features(columns, plain or fused, first))
     scores = fused.scores[np.asarray(positions)].astype(np.float64)
     logit = (
         known["hit_bias"] + known["hit_answerable"] * answerable + known["hit_behind"] * (scores - scores[0])

@@ -70,6 +70,16 @@ class Fused:
     _slopes: NDArray[np.float64]
     _means: NDArray[np.float64]
 
+    def with_signal(self, name: str, values: NDArray[np.float32]) -> Fused:
+        """The same with a signal more, shape [n], that is added as it is."""
+        return Fused(
+            self.scores + values,
+            (*self._names, name),
+            np.vstack((self._columns, values)),
+            np.append(self._slopes, 1.0),
+            np.append(self._means, 0.0),
+        )
+
     def explain(self, position: int) -> dict[str, float]:
         """Each signal's share of the ranking score of a candidate, those without any left out."""
         shares = self._slopes * (self._columns[:, position] - self._means)
