@@ -182,10 +182,11 @@ class Performer:
             depth *= 4
 
     def _told(self, effect: fx.Told) -> list[tuple[datetime, str]]:
-        span = tuple(None if moment is None else micros(moment) for moment in (effect.start, effect.end))
+        start = None if effect.start is None else micros(effect.start)
+        end = None if effect.end is None else micros(effect.end)
         with self.lens.index(self.scope) as index:
             found = index.told(
-                span,
+                (start, end),
                 kinds=effect.kinds,
                 now=micros(self.lens.moment),
                 made_by=self.made_by,
