@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -176,21 +176,13 @@ def test_by_chance_a_draw_decides_at_each_tending_the_same_for_the_same_seed(clo
 def test_many_search_at_once_and_none_fails(open_memory: Open) -> None:
     memory = open_memory(policy="memorybank")
     memory.add([about(topic) for topic in TOPICS], user_id="u")
-    failed: list[BaseException] = []
 
-    def search() -> None:
-        try:
-            for topic in TOPICS:
-                assert memory.search(topic, user_id="u", k=3)
-        except BaseException as error:
-            failed.append(error)
+    def search() -> int:
+        return sum(len(memory.search(topic, user_id="u", k=3)) for topic in TOPICS)
 
-    threads = [threading.Thread(target=search) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
+    with ThreadPoolExecutor(6) as pool:
+        found = [pool.submit(search) for _ in range(6)]
+        assert {each.result() for each in found} == {3 * len(TOPICS)}
     assert all(2 <= mark.weight <= 37 for mark in marks(memory).values())
     assert memory.verify().problems == ()
 
