@@ -191,8 +191,8 @@ def edge_of(row: Row) -> Edge:
             target=row[7],
             type=row[8],
             scope=_scope(*row[17:]),
-            valid=Interval(_moment(row[9]), _moment(row[10])),
-            known=Interval(_moment(row[11]), _moment(row[12])),
+            valid=_interval(row[9], row[10]),
+            known=_interval(row[11], row[12]),
             weight=row[13],
             made_by=row[14],
             opened=row[3],
@@ -253,6 +253,12 @@ def job_of(row: Row) -> Job:
         journal=unpack(row[16]),
         priority=row[17],
     )
+
+
+@lru_cache(maxsize=1024)
+def _interval(start: int | None, end: int | None) -> Interval:
+    """Edges of one commit share their times: to make them anew costs as much as the rest of an edge."""
+    return Interval(_moment(start), _moment(end))
 
 
 def _micros(moment: datetime | None) -> int | None:
