@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -279,6 +280,53 @@ def test_several_messages_in_one_add_cost_no_more_calls(scripted: Scripted) -> N
     receipt = memory.add([f"I like thing {n}." for n in range(1, 9)], user_id="ana")
     assert receipt.usage["model_calls"] == len(model.requests) == 1
     assert len(texts(memory)) == 8
+
+
+def sensible(request: ChatRequest) -> dict[str, Any]:
+    """Takes "X verb Y." as a fact of two entities, adds every fact, and knows no names."""
+    prompt = request.messages[-1].text
+    if "mean which entity" in prompt:
+        return same()
+    lines = [json.loads(line) for line in prompt.splitlines() if line.startswith("{")]
+    if "What becomes of them?" in prompt:
+        return decide(*[(line["fact"], "ADD", None, "") for line in lines if "fact" in line])
+    facts = []
+    for line in lines:
+        first, last, verb, *rest = line["text"].rstrip(".").split()
+        facts.append(fact(f"{first} {last}", verb, " ".join(rest), turn=line["turn"]))
+    return found(*facts, entities=[name for item in facts for name in (item["subject"], item["object"])])
+
+
+def test_an_alias_goes_with_the_turn_that_told_it(open_memory: Open) -> None:
+    memory = open_memory(policy=Zep(earlier=0), model=ScriptedModel(sensible))
+    texts_said = ("Robert Marlowe likes Leeds.", "Bob Marlowe plays chess.", "Robert Marlowe likes Leeds.")
+    ids = [say(memory, text, f"2026-01-0{day}").ids[0] for day, text in enumerate(texts_said, 1)]
+
+    def of_robert() -> list[Any]:
+        return [r.metadata.get("aliases") for r in held(memory, kind="entity") if r.text == "Robert Marlowe"]
+
+    assert of_robert() == [["Bob Marlowe"]]
+    memory.forget([ids[1]], user_id="ana")
+    assert memory.wait()
+    assert of_robert() == [[]]
+    assert texts(memory) == ["Robert Marlowe likes Leeds"]
+    memory.forget([ids[0]], user_id="ana")
+    assert memory.wait()
+    assert of_robert() == [[]]
+    assert texts(memory) == ["Robert Marlowe likes Leeds"]
+    assert memory.verify().ok
+
+
+def test_a_name_goes_with_the_turns_that_told_it_and_so_do_facts_under_it(open_memory: Open) -> None:
+    memory = open_memory(policy=Zep(earlier=0), model=ScriptedModel(sensible))
+    first = say(memory, "Bob Marlowe plays chess.").ids[0]
+    say(memory, "Robert Marlowe likes Leeds.", "2026-01-02")
+    assert texts(memory) == ["Bob Marlowe likes Leeds", "Bob Marlowe plays chess"]
+    memory.forget([first], user_id="ana")
+    assert memory.wait()
+    assert texts(memory) == ["Robert Marlowe likes Leeds"]
+    assert texts(memory, "entity") == ["Leeds", "Robert Marlowe"]
+    assert memory.verify().ok
 
 
 GOOD = found(fact("Ana", "owns", "a cat"), entities=["Ana"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from engram.engine.core import Core
 from engram.engine.reopening import RETIRED_BY, Freed, freed
 from engram.engine.results import Item
+from engram.engine.surviving import kept_metadata, supported
 from engram.kernel.errors import Conflict
 from engram.kernel.operations import REPAIRING
 from engram.kernel.protocols import (
@@ -30,7 +31,6 @@ from engram.kernel.scope import Scope
 __all__ = ["RETIRED_BY", "Erasure", "erase", "erasure"]
 
 _TRIES = 5
-_SELF_SUPPORTING = ("fact", "entity")
 
 
 @dataclass
@@ -58,14 +58,14 @@ def erasure(core: Core, ids: Sequence[str]) -> Erasure:
             if record.id in gone:
                 continue
             versions = core.store.select(Select(ids=(record.id,), history=True))
-            if _supported(versions, gone):
+            if supported(versions, gone):
                 kept[record.id] = versions
             else:
                 kept.pop(record.id, None)
                 gone[record.id] = record
                 next_frontier.append(record.id)
         frontier = next_frontier
-    kept = {id: versions for id, versions in kept.items() if id not in gone and _supported(versions, gone)}
+    kept = {id: versions for id, versions in kept.items() if id not in gone and supported(versions, gone)}
     return _plan(core, gone, kept, frozenset(ids))
 
 
@@ -97,20 +97,6 @@ def erase(core: Core, ids: Sequence[str]) -> tuple[list[Item], tuple[str, ...]]:
 
 def _versions(core: Core, ids: Iterable[str]) -> list[Record]:
     return core.store.select(Select(ids=tuple(ids), closed=True))
-
-
-def _supported(versions: Sequence[Record], gone: dict[str, Record]) -> bool:
-    """Whether sources that joined in one step, all of them surviving, give the text that stands now."""
-    last = versions[-1]
-    if last.kind not in _SELF_SUPPORTING:
-        return False
-    before: set[str] = set()
-    for version in versions:
-        joined = set(version.sources) - before
-        before |= joined
-        if joined and version.text == last.text and not joined & gone.keys():
-            return True
-    return False
 
 
 def _plan(
@@ -159,7 +145,8 @@ def _survivor(versions: Sequence[Record], gone: Collection[str], again: Mapping[
     last = versions[-1]
     sources = tuple(source for source in last.sources if source not in gone)
     valid = again[last.id].valid if last.id in again else last.valid
-    return replace(last, sources=sources, version=1, valid=valid, opened=0)
+    metadata = kept_metadata(versions, gone)
+    return replace(last, sources=sources, metadata=metadata, version=1, valid=valid, opened=0)
 
 
 def _tenants(records: Iterable[Record]) -> list[Scope]:

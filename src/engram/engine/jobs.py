@@ -13,10 +13,11 @@ from engram.engine.core import Core
 from engram.engine.lease import Run, held
 from engram.engine.performer import Performer
 from engram.engine.results import Item
+from engram.engine.surviving import ends_of_edges
 from engram.kernel.changes import Changes
 from engram.kernel.effects import Task, Under
 from engram.kernel.errors import BudgetExceeded, Conflict, EngramError, ModelUnavailable, NeedsMigration
-from engram.kernel.protocols import Batch, Close, EndJob, Job, Mark, Op, Require, Select
+from engram.kernel.protocols import Batch, Close, EndJob, Job, Mark, Op, Require, Select, Supersede
 from engram.kernel.record import Record, derived_id
 from engram.kernel.scope import Scope
 
@@ -210,15 +211,17 @@ def _commit(
     )
     ops: list[Op] = [Require(tuple((record.id, record.version) for record in episodes))]
     if job.kind == "rebuild":
-        ops.extend(_replaced(core, job))
+        again = {op.record.id for op in compiled.ops if isinstance(op, Supersede)}
+        ended = [op for op in _replaced(core, job) if op.id not in again]
+        ops += [*ended, *ends_of_edges(core, {op.id for op in ended})]
     ops.extend(compiled.ops)
     ops.append(EndJob(job.id, job.owner))
     committed = core.store.commit(Batch(tuple(ops)))
     return compiled.items, committed.change_set if compiled.ops else None
 
 
-def _replaced(core: Core, job: Job) -> list[Op]:
-    """Ends of records that stand on the job's records alone: the rebuild makes them anew.
+def _replaced(core: Core, job: Job) -> list[Close]:
+    """Ends of records that stand on the job's records alone: the rebuild makes them anew, or confirms them.
 
     Entities stay: the policy finds them by name, and ties new edges to those that are there.
     """

@@ -12,6 +12,7 @@ from engram.engine.ingest import check_text, id_text, json_value
 from engram.engine.lens import expired
 from engram.engine.relations import edges_of, reversal, stood_on
 from engram.engine.results import Item, Receipt
+from engram.engine.surviving import ends_of_edges
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engram.kernel.operations import REPAIRING
@@ -79,6 +80,7 @@ def _go_stale(core: Core, source: Record) -> tuple[list[Op], list[Item]]:
             ops.append(Close(record.id, record.version, max(now, record.known.start or now)))
             items.append(Item("superseded", record.id, reason="stale: its source was edited"))
             policies.add(record.made_by)
+    ops.extend(ends_of_edges(core, {op.id for op in ops if isinstance(op, Close)}))
     for policy in sorted(policies):
         only, lane = (source.id,), source.scope.lane
         job = Job("", "rebuild", lane, now, policy, records=only, reads=only, priority=REPAIRING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from engram.kernel.changes import Add, Change, Changes, Connect, Disconnect, Retire, Revise
@@ -30,7 +30,11 @@ async def related(
     changes = list(_joined(facts, await _renamed(resolved)))
     first = sum(isinstance(change, Add) for change in resolved.changes)
     adds = [change for change in changes if isinstance(change, Add)]
-    resolved = await _with_others(adds, resolved)
+    followed = [change for change in facts if isinstance(change, Retire | Revise)]
+    known = (
+        {fact.id: fact for fact in await Read(tuple(change.id for change in followed))} if followed else {}
+    )
+    resolved = await _with_others([*adds, *known.values()], resolved)
     ends = {change.id: change.end for change in facts if isinstance(change, Retire)}
     edges: list[Change] = []
     for number, fact in enumerate(adds, first):
@@ -40,7 +44,7 @@ async def related(
         edges += [Disconnect(edge.id, reason="said otherwise") for edge in before.get(record.id, ())]
         until = ends.get(record.id, record.valid.end)
         edges += _edges(record.id, record.at(valid=Interval(record.valid.start, until)), resolved)
-    edges += await _followed([change for change in facts if isinstance(change, Retire | Revise)], resolved)
+    edges += await _followed(followed, known, resolved)
     facts_said = {record.id for record in given}
     return Changes((*resolved.changes, *changes, *edges, *_mentions(named, resolved, facts_said)))
 
@@ -50,7 +54,7 @@ def fact_of(edge: Edge) -> str:
     return edge.sources[0] if edge.sources else ""
 
 
-async def _with_others(facts: Sequence[Add], resolved: Resolved) -> Resolved:
+async def _with_others(facts: Sequence[Add | Record], resolved: Resolved) -> Resolved:
     """With the entities that facts name which were not named anew: a value that holds again."""
     names = [str(fact.metadata.get(end, "")) for fact in facts for end in (SUBJECT, OBJECT)]
     others = tuple(dict.fromkeys(name for name in names if name and resolved.place(name) is None))
@@ -89,23 +93,24 @@ def _edges(id: str, fact: Add | Record, resolved: Resolved) -> Iterator[Connect]
         yield Connect(subject, target, relation, fact.trust, (id,), valid_start=span[0], valid_end=span[1])
 
 
-async def _followed(changes: Sequence[Retire | Revise], resolved: Resolved) -> list[Change]:
+async def _followed(
+    changes: Sequence[Retire | Revise], known: Mapping[str, Record], resolved: Resolved
+) -> list[Change]:
     """The edges of facts that end, end with them; those of facts that say something else are made anew."""
-    changed = [change for change in changes if isinstance(change, Retire) or change.metadata is not None]
-    if not changed:
-        return []
-    facts = {fact.id: fact for fact in await Read(tuple(change.id for change in changed))}
-    held = await _held(list(facts.values()))
+    held = await _held(list(known.values())) if known else {}
     out: list[Change] = []
-    for change in changed:
-        fact = facts.get(change.id)
+    for change in changes:
+        fact = known.get(change.id)
         if fact is None:
             continue
+        edges = held.get(fact.id, ())
         if isinstance(change, Retire):
-            out += [Disconnect(edge.id, change.end, change.reason) for edge in held.get(fact.id, ())]
-        elif _ends(replace(fact, metadata=change.metadata or {})) != _ends(fact):
-            out += [Disconnect(edge.id, reason=change.reason) for edge in held.get(fact.id, ())]
-            out += _edges(fact.id, replace(fact, metadata=change.metadata or {}), resolved)
+            out += [Disconnect(edge.id, change.end, change.reason) for edge in edges]
+            continue
+        now = fact if change.metadata is None else replace(fact, metadata=change.metadata)
+        if _ends(now) != _ends(fact) or not any(edge.type == SUBJECT for edge in edges):
+            out += [Disconnect(edge.id, reason=change.reason) for edge in edges]
+            out += _edges(fact.id, now, resolved)
     return out
 
 

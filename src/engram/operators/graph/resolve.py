@@ -83,6 +83,7 @@ class _Entity:
     mention: Mention
     record: Record | None = None
     sources: tuple[str, ...] = ()
+    telling: tuple[str, ...] = ()
     aliases: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     others: list[Record] = field(default_factory=list)
@@ -90,7 +91,7 @@ class _Entity:
     @property
     def touched(self) -> bool:
         """Whether anything was decided on it here."""
-        return bool(self.others or self.aliases or self.sources)
+        return bool(self.others or self.aliases or self.sources or self.telling)
 
     def take(self, item: Named, reason: str) -> None:
         """One more name of it."""
@@ -99,6 +100,11 @@ class _Entity:
         if folded(name) not in known:
             self.aliases.append(name)
             self.reasons.append(f"also called {name}: {reason}")
+            self.telling = (*self.telling, *item.sources)
+        if item.mention.type and not self.mention.type:
+            self.telling = (*self.telling, *item.sources)
+        if self.record is not None and folded(name) != folded(self.record.text):
+            item = replace(item, sources=())  # they do not bear its name
         kind = self.mention.type or item.mention.type
         self.mention = replace(self.mention, type=kind, facts=(*self.mention.facts, *item.mention.facts))
         self.sources = tuple(dict.fromkeys((*self.sources, *item.sources)))
@@ -311,7 +317,8 @@ class _Book:
         aliases = [*([entity.name] if text != entity.name else []), *entity.aliases]
         more = {"aliases": aliases} | ({"type": entity.mention.type} if entity.mention.type else {})
         reason = "; ".join(entity.reasons)
-        return Add(text, "entity", entity.sources[: self._rules.sources], metadata=more, reason=reason)
+        sources = tuple(dict.fromkeys((*entity.sources[: self._rules.sources], *entity.telling)))
+        return Add(text, "entity", sources, metadata=more, reason=reason)
 
     def _revised(self, entity: _Entity, record: Record) -> list[Change]:
         """A new version of an entity of which something new is known, or the merge of others into it."""
@@ -327,14 +334,15 @@ class _Book:
         if entity.mention.type:
             more["type"] = entity.mention.type
         changed = bool(entity.aliases) or more.get("type") != record.metadata.get("type")
+        if changed:  # what its other names are from is always among its sources
+            sources = tuple(dict.fromkeys(id for id in entity.telling if id not in record.sources))
+            why = reason or "more is known of it"
+            return [Revise(record.id, record.version, metadata=more, sources=sources, reason=why)]
         sources = tuple(id for id in entity.sources if id not in record.sources)
-        if not changed:  # what its words come from is always among its sources, what only names it at first
-            sources = sources[: max(0, self._rules.sources - len(record.sources))]
-            more = {}
-        if not sources and not changed:
+        sources = sources[: max(0, self._rules.sources - len(record.sources))]
+        if not sources:
             return []
-        why = reason or ("more is known of it" if changed else "named again")
-        return [Revise(record.id, record.version, metadata=more or None, sources=sources, reason=why)]
+        return [Revise(record.id, record.version, sources=sources, reason="named again")]
 
 
 def _names_of(records: Iterable[Record]) -> Iterable[str]:

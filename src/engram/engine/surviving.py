@@ -1,0 +1,69 @@
+"""What a derived record keeps when some of its sources are erased: what those that stay say by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from engram.engine.core import Core
+from engram.kernel.protocols import CloseEdge, Op, SelectEdges
+from engram.kernel.record import Record
+
+__all__ = ["ends_of_edges", "kept_metadata", "supported"]
+
+_SELF_SUPPORTING = ("fact", "entity")
+
+
+def supported(versions: Sequence[Record], gone: Collection[str]) -> bool:
+    """Whether sources that joined in one step, all of them surviving, give the text that stands now.
+
+    What joined an entity with metadata, such as another name, has told of that and not of its own name.
+    """
+    last = versions[-1]
+    if last.kind not in _SELF_SUPPORTING:
+        return False
+    return any(
+        not joined & set(gone) and version.text == last.text and not (version.kind == "entity" and beside)
+        for version, joined, beside in _steps(versions)
+        if joined
+    )
+
+
+def kept_metadata(versions: Sequence[Record], gone: Collection[str]) -> Mapping[str, Any]:
+    """An entity's metadata without what came with sources that are gone; another record's as it stands."""
+    last = versions[-1]
+    if last.kind != "entity":
+        return last.metadata
+    kept: dict[str, Any] = {}
+    before: Mapping[str, Any] = {}
+    for version, joined, _ in _steps(versions):
+        told = not (joined or set(version.sources)) & set(gone)
+        for key, value in version.metadata.items():
+            old = before.get(key)
+            if isinstance(value, list | tuple):
+                more = [item for item in value if not isinstance(old, list | tuple) or item not in old]
+                held = [item for item in kept.get(key, ()) if item in value]
+                kept[key] = [*held, *(more if told else ())]
+            elif value != old:
+                kept = {**kept, key: value} if told else {name: kept[name] for name in kept if name != key}
+        kept = {key: value for key, value in kept.items() if key in version.metadata}
+        before = version.metadata
+    return kept
+
+
+def ends_of_edges(core: Core, closed: Collection[str]) -> Iterator[Op]:
+    """The ends of derived edges that stand on nothing but records which are being closed."""
+    now = core.now()
+    for edge in core.store.edges(SelectEdges(standing_on=tuple(closed))) if closed else ():
+        if set(edge.sources) <= set(closed) and edge.made_by is not None:
+            yield CloseEdge(edge.id, max(now, edge.known.start or now), edge.version)
+
+
+def _steps(versions: Sequence[Record]) -> Iterator[tuple[Record, set[str], bool]]:
+    """Each version, the sources that joined with it, and whether only metadata changed besides."""
+    before: Record | None = None
+    for version in versions:
+        joined = set(version.sources) - set(before.sources if before else ())
+        beside = before is not None and version.text == before.text and version.metadata != before.metadata
+        yield version, joined, beside
+        before = version
