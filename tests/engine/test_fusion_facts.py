@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 
 from engine.conftest import Open
-from engram import Memory
+from engram import Memory, Record
+from engram.kernel.changes import Add, Changes
 from engram.policies.fusion import Fusion
 
 TURNS = [
@@ -14,6 +19,16 @@ TURNS = [
     ("Ana", "Where does it not rain, and who lives there?"),
     ("Ben", "My sister Ines works at Galp."),
 ]
+
+
+@dataclass(frozen=True)
+class Shouting(Fusion):
+    """Says everything again, louder."""
+
+    name: ClassVar[str] = "shouting"
+
+    async def write(self, episodes: Sequence[Record]) -> Changes:
+        return Changes.of(*(Add(episode.text.upper(), "fact", (episode.id,)) for episode in episodes))
 
 
 def told(memory: Memory) -> dict[str, str]:
@@ -63,3 +78,11 @@ def test_odd_queries_are_answered(open_memory: Open, text: str) -> None:
     memory = open_memory(policy=Fusion(facts=True))
     told(memory)
     assert len(memory.search(text, user_id="u")) <= 4
+
+
+def test_a_policy_that_stands_on_fusion_and_derives_gets_every_turn_and_finds_what_it_made(
+    open_memory: Open,
+) -> None:
+    memory = open_memory(policy=Shouting())
+    told(memory)
+    assert "I LIVE IN PORTO." in [hit.text for hit in memory.search("porto", user_id="u")]

@@ -47,13 +47,20 @@ class Fusion(Policy):
 
     name: ClassVar[str] = "fusion"
     by_run: ClassVar[bool] = False
-    aside: ClassVar[frozenset[str]] = frozenset({"entity", "fact"})
 
     facts: bool = False
 
+    def __post_init__(self) -> None:
+        if self.facts:  # they are a signal of their turns, and no hits by themselves
+            object.__setattr__(self, "aside", self.aside | {"fact"})
+
     def wants(self, record: Record) -> bool:
-        """What triples or entities came with; for anything else there is nothing to do after an `add`."""
-        return bears_graph(record) or (self.facts and super().wants(record))
+        """What triples or entities came with; of anything else this policy itself makes nothing.
+
+        With `facts`, and in a subclass that derives something of its own, every episode as well.
+        """
+        derives = self.facts or type(self).write is not Fusion.write
+        return bears_graph(record) or (derives and super().wants(record))
 
     async def write(self, episodes: Sequence[Record]) -> Changes:
         """The graph of the triples and entities that were given, and with `facts` those that turns state."""
