@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from engram.operators.answering import Answer as Answer
     from engram.operators.graph.subgraph import Graph as Graph
     from engram.operators.packing import Context as Context
+    from engram.upkeep import copy as copy
     from engram.upkeep import reembed as reembed
     from engram.view import View as View
 
@@ -60,7 +61,7 @@ _HOMES = {
     "engram.operators.answering": ("Answer",),
     "engram.operators.graph.subgraph": ("Graph",),
     "engram.operators.packing": ("Context",),
-    "engram.upkeep": ("reembed",),
+    "engram.upkeep": ("copy", "reembed"),
     "engram.kernel.policy": ("Policy",),
     "engram.kernel.record": ("Hit", "Record"),
     "engram.kernel.schema": ("Schema",),

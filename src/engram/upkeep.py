@@ -5,22 +5,26 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from engram.config import chosen_embedder, default_url, load_policy, open_core, unknown_variables
 from engram.engine.check import repair
+from engram.engine.copying import copy_store
 from engram.engine.core import Core
 from engram.engine.doctor import agreement, embedder_findings, store_findings
 from engram.engine.progress import Progress
 from engram.engine.reembed import reembed as rewrite
-from engram.engine.results import Report
+from engram.engine.results import Copied, Report
 from engram.kernel.clock import utc_now
 from engram.kernel.errors import ConfigError, EngramError, MissingExtra, ModelError, StoreError
 from engram.kernel.keeping import Finding, MigrationPlan
 from engram.kernel.protocols import Embedder, Store
 from engram.stores import keeper_of, open_store
 
-__all__ = ["doctor", "fix", "migrate", "migration", "reembed"]
+__all__ = ["copy", "doctor", "fix", "migrate", "migration", "reembed"]
+
+_IN_THE_WAY = ("file", "format", "rights", "server")
 
 
 def reembed(
@@ -43,6 +47,28 @@ def reembed(
         return rewrite(core, progress)
     finally:
         core.close()
+
+
+def copy(source: str, goal: str, *, tenant: str | None = None, progress: Progress | None = None) -> Copied:
+    """Copy the store at `source` into the one at `goal`, which is made if need be; both are urls.
+
+    Everything goes over as it is, index entries included: ids, versions, edges, states, owed jobs; with
+    `tenant` of that tenant alone. Both stores may be used meanwhile. A copy that was broken off goes on when
+    it is made again, and one that is done catches up, as long as nobody has written into the goal. At the
+    end all of it is read again on both sides and compared. `progress` is called with how many versions are
+    done and how many there are, counted twice: copied, then compared.
+
+    Raises `Conflict` where the goal holds that tenant already, was made with another embedder, or has been
+    written to since; `StoreError` where the two differ at the end; `ConfigError` for a store that is not
+    there.
+    """
+    if source == goal:
+        raise ConfigError(f"{source!r} is both source and goal; name two stores")
+    keeper = keeper_of(source)
+    if keeper is not None and not keeper.exists:
+        raise ConfigError(f"{source!r}: there is no store to copy; mend the url")
+    with closing(open_store(source)) as here, closing(open_store(goal)) as there:
+        return copy_store(here, there, tenant, progress)
 
 
 def migration(url: str | None = None) -> MigrationPlan | None:
@@ -91,7 +117,7 @@ def doctor(
         return [*findings, Finding("store", "ok", what)]
     if keeper is not None:
         findings += keeper.look()
-        stuck = any(item.level == "wrong" and item.check in ("file", "format", "rights") for item in findings)
+        stuck = any(item.level == "wrong" and item.check in _IN_THE_WAY for item in findings)
         if stuck or not keeper.exists or keeper.plan().steps:
             return findings
     return [*findings, *_opened(address, embedder, full, progress)]

@@ -48,7 +48,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         store = memory._bound.core.store
         jobs = [Job("", "write", Scope(user_id="ana"), moment, "p:1", (id,), "parked")] * 3
         made = [store.commit(Batch((PutJob(job),))).jobs[0] for job in jobs]
-    names = {"ID": id, "EDIT": str(edit), "TALK": str(talk), "OUT": str(folder / "out.jsonl")}
+    names = {
+        "ID": id,
+        "EDIT": str(edit),
+        "TALK": str(talk),
+        "OUT": str(folder / "out.jsonl"),
+        "GOAL": f"sqlite:///{folder}/goal.db",
+    }
     return {**names, "URL": f"sqlite:///{folder}/m.db", "JOB": made[0], "AGAIN": made[1], "GONE": made[2]}
 
 
@@ -63,6 +69,7 @@ CALLS = [
     "history ID",
     "import TALK",
     "export OUT",
+    "copy URL GOAL",
     "stats",
     "scopes",
     "jobs list",

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -68,30 +69,6 @@ class Crew:
         self._thread.join()
 
 
-class Hands:
-    """Threads that must all come to their end without an error."""
-
-    def __init__(self) -> None:
-        self.errors: list[BaseException] = []
-        self._threads: list[threading.Thread] = []
-
-    def start(self, work: Callable[[], None]) -> None:
-        def guarded() -> None:
-            try:
-                work()
-            except BaseException as error:  # told by the test's own thread
-                self.errors.append(error)
-                raise
-
-        self._threads.append(threading.Thread(target=guarded))
-        self._threads[-1].start()
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join()
-        assert self.errors == []
-
-
 def read_on(url: str, ended: threading.Event, crossed: list[str]) -> None:
     """Search all tenants in turn, and note what belongs to another."""
     with closing(Memory(url, policy=Facts())) as memory:
@@ -114,48 +91,54 @@ def deadlocks(url: str) -> int:
     return int(row[0]) if row else 0
 
 
-@pytest.mark.timeout(3600)
-def test_writers_of_many_tenants_with_workers_killed_under_them(postgres_url: str) -> None:
-    Memory(postgres_url, policy=Facts()).close()
-    before = deadlocks(postgres_url)
+def write_all(url: str, name: int) -> list[str]:
+    """Add to all tenants in turn; the ids that were acknowledged."""
     acknowledged: list[str] = []
-    crossed: list[str] = []
-    ended = threading.Event()
-    writers, readers, crew = Hands(), Hands(), Crew(postgres_url)
+    with closing(Memory(url, policy=Facts())) as memory:
+        for number in range(ADDS):
+            whose = tenant(number)
+            text = f"thing{name}x{number} of {whose} is {number}"
+            receipt = memory.add(text, tenant=whose, user_id=f"user-{name}", wait=False)
+            acknowledged.append(receipt.items[0].id or "")
+    return acknowledged
 
-    def write(name: int) -> None:
-        with closing(Memory(postgres_url, policy=Facts())) as memory:
-            for number in range(ADDS):
-                whose = tenant(number)
-                text = f"thing{name}x{number} of {whose} is {number}"
-                receipt = memory.add(text, tenant=whose, user_id=f"user-{name}", wait=False)
-                acknowledged.append(receipt.items[0].id or "")
 
-    for name in range(WRITERS):
-        writers.start(partial(write, name))
-    for _ in range(2):
-        readers.start(lambda: read_on(postgres_url, ended, crossed))
-    try:
-        writers.join()
-    finally:
-        ended.set()
-        readers.join()
-        crew.stop()
-    with closing(Memory(postgres_url, policy=Facts())) as memory:
-        assert memory.wait(timeout=1200)
+def check_all(url: str, acknowledged: list[str]) -> None:
+    """Every add is there once, with its one fact, in its tenant, and nothing is owed."""
+    with closing(Memory(url, policy=Facts())) as memory:
+        assert memory.wait(timeout=2400)
         store = memory._bound.core.store
         records = store.select(Select())
         episodes = {record.id: record for record in records if record.kind == "episode"}
         facts = [record for record in records if record.kind == "fact"]
         assert set(acknowledged) == set(episodes)
         assert len(acknowledged) == len(set(acknowledged)) == WRITERS * ADDS
-        texts = Counter(record.text for record in episodes.values())
-        assert set(texts.values()) == {1}
+        assert set(Counter(record.text for record in episodes.values()).values()) == {1}
         assert Counter(fact.sources for fact in facts) == Counter((id,) for id in episodes)
         assert all(fact.scope.tenant == episodes[fact.sources[0]].scope.tenant for fact in facts)
         assert all(f"of {record.scope.tenant} is" in record.text for record in records)
         assert store.jobs() == []
         assert memory.verify().ok
+
+
+@pytest.mark.timeout(7200)
+def test_writers_of_many_tenants_with_workers_killed_under_them(postgres_url: str) -> None:
+    Memory(postgres_url, policy=Facts()).close()
+    before = deadlocks(postgres_url)
+    crossed: list[str] = []
+    ended = threading.Event()
+    crew = Crew(postgres_url)
+    with ThreadPoolExecutor(WRITERS + 2) as hands:
+        readers = [hands.submit(read_on, postgres_url, ended, crossed) for _ in range(2)]
+        writers = [hands.submit(write_all, postgres_url, name) for name in range(WRITERS)]
+        try:
+            acknowledged = [id for writer in writers for id in writer.result()]
+        finally:
+            ended.set()
+            crew.stop()
+        for reader in readers:
+            reader.result()
+    check_all(postgres_url, acknowledged)
     assert crossed == []
     assert crew.killed >= 1
     assert deadlocks(postgres_url) == before
@@ -169,32 +152,35 @@ def server() -> Iterator[Server]:
     made.stop()
 
 
+def write_on(url: str, name: int, ended: threading.Event, acknowledged: list[str]) -> None:
+    """Add until told to end."""
+    with closing(Memory(url, policy=Facts())) as memory:
+        for number in itertools.count():
+            if ended.is_set():
+                return
+            text = f"thing{name}x{number} is here"
+            receipt = memory.add(text, user_id=f"user-{name}", wait=False)
+            assert receipt.items[0].event in ("stored", "pending")
+            acknowledged.append(text)
+
+
 def test_a_server_that_is_killed_and_started_again_has_lost_nothing(server: Server) -> None:
     url, ended = f"{server.url}&schema=killed", threading.Event()
     acknowledged: list[list[str]] = [[] for _ in range(3)]
-    hands = Hands()
-
-    def write(name: int) -> None:
-        with closing(Memory(url, policy=Facts())) as memory:
-            for number in itertools.count():
-                if ended.is_set():
-                    return
-                text = f"thing{name}x{number} is here"
-                receipt = memory.add(text, user_id=f"user-{name}", wait=False)
-                assert receipt.items[0].event in ("stored", "pending")
-                acknowledged[name].append(text)
-
-    for name in range(3):
-        hands.start(partial(write, name))
-    for _ in range(3 if FULL else 2):
-        until(partial(more_than, acknowledged, 20 + sum(map(len, acknowledged))))
-        server.kill()
-        time.sleep(0.2)
-        server.start()
-    counts = list(map(len, acknowledged))
-    until(lambda: all(len(said) > count for said, count in zip(acknowledged, counts, strict=True)))
-    ended.set()
-    hands.join()
+    with ThreadPoolExecutor(3) as hands:
+        writers = [hands.submit(write_on, url, name, ended, said) for name, said in enumerate(acknowledged)]
+        try:
+            for _ in range(3 if FULL else 2):
+                until(partial(more_than, acknowledged, 20 + sum(map(len, acknowledged))))
+                server.kill()
+                time.sleep(0.2)
+                server.start()
+            counts = list(map(len, acknowledged))
+            until(lambda: all(len(said) > count for said, count in zip(acknowledged, counts, strict=True)))
+        finally:
+            ended.set()
+        for writer in writers:
+            writer.result()
     with closing(Memory(url, policy=Facts())) as memory:
         texts = Counter(record.text for record in memory._bound.core.store.select(Select(kinds=("episode",))))
         assert texts == Counter(text for said in acknowledged for text in said)

@@ -1,6 +1,7 @@
 """Each store and the plain one, side by side through arbitrary histories."""
 
 import itertools
+import os
 import tempfile
 from pathlib import Path
 from typing import ClassVar
@@ -37,13 +38,18 @@ TestSqliteBesideRam = SqliteBesideRam.TestCase
 TestSqliteBesideRam.settings = settings(max_examples=50, stateful_step_count=40)
 
 
+EXAMPLES = 200 if os.environ.get("ENGRAM_FULL") else 6
+
+
 class PostgresBesideRam(SideBySide):
     """The store under test is a schema, at times reopened, at times under two handles."""
 
     durable = True
     server: ClassVar[str]
+    runs: ClassVar[int] = 0
 
     def make(self) -> tuple[Store, Store]:
+        type(self).runs += 1
         self.url = in_schema(self.server, next(schemas()))
         return self.again(), RamStore(clock=self.clock)
 
@@ -53,5 +59,9 @@ class PostgresBesideRam(SideBySide):
 
 @pytest.mark.timeout(600)
 def test_postgres_beside_ram(postgres_server: str) -> None:
-    machine = type("Machine", (PostgresBesideRam,), {"server": postgres_server})
-    run_state_machine_as_test(machine, settings=settings(max_examples=8, stateful_step_count=30))
+    class Machine(PostgresBesideRam):
+        server = postgres_server
+
+    machine = Machine
+    run_state_machine_as_test(machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=30))
+    assert machine.runs >= EXAMPLES

@@ -54,6 +54,19 @@ def test_a_talk_goes_in_and_out_and_in_again(terminal: Terminal, tmp_path: Path)
     assert "1 there already" in other.run("import", str(copy)).words
 
 
+@drives("copy", "add", "search")
+def test_a_store_is_copied_into_another(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.run("add", "My cat is called Plum.", "--user", "ada")
+    source, goal = terminal.environment["ENGRAM_URL"], f"sqlite:///{tmp_path}/goal.db"
+    assert (
+        "1 records, 1 versions, 0 edges: the same on both sides" in terminal.run("copy", source, goal).words
+    )
+    assert "Plum" in terminal.but(ENGRAM_URL=goal).run("search", "cat", "--user", "ada").words
+    terminal.but(ENGRAM_URL=goal).run("add", "Plum is grey.", "--user", "ada")
+    refused = terminal.run("copy", source, goal, code=1)
+    assert "written to since" in refused.words
+
+
 @drives("import")
 def test_a_broken_file_is_named_with_its_line(terminal: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "broken.jsonl"

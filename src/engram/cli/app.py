@@ -85,6 +85,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_FIND, records.history, "history", _ID),
     (_MOVE, moving.import_, "import", "chatgpt-export.zip --user ana --dry-run"),
     (_MOVE, moving.export, "export", "backup.jsonl --user ana"),
+    (_MOVE, moving.copy, "copy", "sqlite:///memory.db postgresql://localhost/memory"),
     (_UPKEEP, upkeep.stats, "stats", "--json"),
     (_UPKEEP, about.scopes, "scopes", "--tenant default"),
     (_UPKEEP, tend, "tend", "--user ana"),

@@ -39,7 +39,7 @@ def migrate(
     """Bring the store to the format of this engram.
 
     Opening a store does the same; this says what is done and how large it
-    is. A copy of the file is kept beside it until all steps are done.
+    is. A copy of a file is kept beside it until all steps are done.
     """
     from engram.upkeep import migrate as upgrade
     from engram.upkeep import migration
@@ -77,7 +77,9 @@ def _show_plan(plan: MigrationPlan | None, *, done: bool, briefly: bool) -> None
     if not plan.steps:
         console.print("nothing to do")
     elif not done:
-        console.print(f"a copy of {size(plan.copied)} is kept meanwhile; the disk has {size(plan.free)} left")
+        if plan.copied:
+            room = f"the disk has {size(plan.free)} left"
+            console.print(f"a copy of {size(plan.copied)} is kept meanwhile; {room}")
         if plan.free < plan.copied:
             console.print("free space first, then run engram migrate")
     else:

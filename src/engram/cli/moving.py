@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engram.engine.results import Imported, Left
     from engram.memory import Memory
 
-__all__ = ["export", "import_"]
+__all__ = ["copy", "export", "import_"]
 
 _REASONS, _PLACES = 10, 3
 
@@ -99,21 +99,16 @@ def import_(
     Letta, and tables or lines of triples (--triples). A scope that is named
     goes before what the file says; an export of engram keeps its own. What is
     there already is passed over, so an import that was stopped is made again.
-    The exit code is 1 where messages could not be stored; what is no message
-    (a picture, a notice) is only counted.
+    The exit code is 1 where messages could not be stored.
     """
     if Path("-") in paths:
         raise typer.BadParameter("standard input cannot be imported; save it to a file first")
-    if triples and format not in (None, "triples"):
-        raise typer.BadParameter(f"--triples says that the files are of triples, --format {format} another")
-    format = "triples" if triples else format
-    ids, infer = scope(user, agent, run, tenant), not no_infer
-    failed = 0
+    named, ids, failed = _format(format, triples), scope(user, agent, run, tenant), 0
     with opened(context, url, new=True) as memory, _written(skipped) as tell:
         for path in paths:
             with counting(f"importing {path.name}") as bar:
                 imported = memory.import_(
-                    path, format=format, infer=infer, dry_run=dry_run, progress=bar, on_skip=tell, **ids
+                    path, format=named, infer=not no_infer, dry_run=dry_run, progress=bar, on_skip=tell, **ids
                 )
             failed += imported.failed
             if json:
@@ -122,6 +117,13 @@ def import_(
                 _tell(path, imported)
     if failed:
         _lost(failed, told=skipped is not None)
+
+
+def _format(named: str | None, triples: bool) -> str | None:
+    """Which format the files are said to be of."""
+    if triples and named not in (None, "triples"):
+        raise typer.BadParameter(f"--triples says that the files are of triples, --format {named} another")
+    return "triples" if triples else named
 
 
 def _lost(failed: int, *, told: bool) -> NoReturn:
@@ -212,3 +214,30 @@ def _to_standard_output(memory: Memory, options: Mapping[str, Any]) -> None:
         memory.export(written, **options, progress=bar)
         with written.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The url of the store to copy.")],
+    goal: Annotated[str, typer.Argument(metavar="DEST", help="The url of the store to fill.")],
+    tenant: Annotated[str | None, typer.Option(metavar="ID", help="This tenant alone.")] = None,
+    json: Json = False,
+) -> None:
+    """Copy a store into another one, of whatever kind.
+
+    Both may be used meanwhile. A copy that was broken off goes on when it is
+    made again, and one that is done catches up. At the end both sides are
+    read again and compared.
+    """
+    from engram.upkeep import copy as copied
+
+    with counting("copying") as bar:
+        done = copied(source, goal, tenant=tenant, progress=bar)
+    if json:
+        emit(done.to_dict())
+        return
+    print(
+        f"{done.records:,} records, {done.versions:,} versions, {done.edges:,} edges: the same on both sides"
+    )
+    print(f"checksum {done.checksum}")
+    if done.behind:
+        print(f"{done.behind:,} changed in the source since; run it again to catch up")

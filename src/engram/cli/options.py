@@ -73,7 +73,8 @@ def known_policy(named: str | list[str] | None) -> str | list[str] | None:
 Url = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="The store: sqlite:///path. Default: ENGRAM_URL, or a file in the data folder."
+        metavar="URL",
+        help="The store: sqlite:///path or postgresql://host/db. Default: ENGRAM_URL, or a file of yours.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from engram.kernel.record import Record
 from engram.kernel.show import ROWS, Card, Shown, card, cut, listed
 
-__all__ = ["Event", "Imported", "Item", "Left", "Page", "Problem", "Receipt", "Report"]
+__all__ = ["Copied", "Event", "Imported", "Item", "Left", "Page", "Problem", "Receipt", "Report"]
 
 OTHER = "other reasons"
 _NUMBER = re.compile(r"\d[\d,.]*")
@@ -255,3 +255,40 @@ class Imported(Shown):
         rows = [(f"{count:,}", reason) for reason, count in self.reasons.items()]
         columns = ("count", "why") if rows else ()
         return Card("Imported", tuple(facts), more=tuple(more.items()), columns=columns, rows=rows)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Copied(Shown):
+    """What a copy holds of its source, after both were read again and compared.
+
+    `checksum` is the same for the same records, versions, entries, edges and states, in whatever order.
+    `behind` counts what has changed in the source since: copying again catches up.
+    """
+
+    records: int
+    versions: int
+    edges: int
+    states: int
+    jobs: int
+    checksum: str
+    behind: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "records": self.records,
+            "versions": self.versions,
+            "edges": self.edges,
+            "states": self.states,
+            "jobs": self.jobs,
+            "checksum": self.checksum,
+            "behind": self.behind,
+        }
+
+    def _card(self) -> Card:
+        names = ("records", "versions", "edges", "states", "jobs")
+        counts = [
+            f"{count:,} {name}" for name in names if (count := getattr(self, name)) or name == "records"
+        ]
+        behind = f"{self.behind:,} changed in the source since; copy again" if self.behind else ""
+        return Card("Copied", tuple(counts), more=(("checksum", self.checksum), ("behind", behind)))
