@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,38 +23,37 @@ if TYPE_CHECKING:
 __all__ = ["graph"]
 
 _TEXT = 60
-_Kinds = Annotated[
+About = Annotated[
+    list[str] | None,
+    typer.Option("--about", metavar="NAME", help="An entity's name or a record's id; may be repeated."),
+]
+Depth = Annotated[int, typer.Option(metavar="N", min=0, max=20, help="How many edges away from them.")]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="RELATION", help="Only edges of this type; may be repeated."),
+]
+Kinds = Annotated[
     list[str] | None,
     typer.Option("--kind", metavar="KIND", help="Only records of this kind; may be repeated."),
 ]
+Most = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="The most records.")]
+GraphML = Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write it as GraphML.")]
+Svg = Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Draw it, to an .svg file.")]
+Png = Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Draw it, to a .png file.")]
 
 
 def graph(
     context: typer.Context,
-    about: Annotated[
-        list[str] | None,
-        typer.Option("--about", metavar="NAME", help="An entity's name or a record's id; may be repeated."),
-    ] = None,
-    depth: Annotated[
-        int, typer.Option(metavar="N", min=0, max=20, help="How many edges away from them.")
-    ] = 1,
-    types: Annotated[
-        list[str] | None,
-        typer.Option("--type", metavar="RELATION", help="Only edges of this type; may be repeated."),
-    ] = None,
-    kinds: _Kinds = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="The most records.")] = 500,
+    about: About = None,
+    depth: Depth = 1,
+    types: Types = None,
+    kinds: Kinds = None,
+    limit: Most = 500,
     valid: Valid = None,
     known: Known = None,
-    graphml: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write it as GraphML.")
-    ] = None,
-    svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Draw it, to an .svg file.")
-    ] = None,
-    png: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Draw it, to a .png file.")
-    ] = None,
+    graphml: GraphML = None,
+    svg: Svg = None,
+    png: Png = None,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -69,24 +68,18 @@ def graph(
     has made (engram --policy NAME graph). --valid and --known show them as of
     then. Pictures need engram[graph,plots]. Without a scope: user "default".
     """
-    pictures = _pictures(svg, png)
-    ids = asked(user, agent, run, tenant, everyone=everyone)
+    pictures, ids = _pictures(svg, png), asked(user, agent, run, tenant, everyone=everyone)
+    bounds: dict[str, Any] = {"depth": depth, "types": types, "kinds": kinds, "limit": limit}
     with status("reading"), opened(context, url) as memory:
-        found = seen(memory, valid, known).graph(
-            about or None, depth=depth, types=types, kinds=kinds, limit=limit, everyone=everyone, **ids
-        )
+        found = seen(memory, valid, known).graph(about or None, everyone=everyone, **bounds, **ids)
         advice = "" if found.nodes else _advice(nothing(memory, ids))
-    if graphml is not None:
-        graphml.write_text(found.graphml(), encoding="utf-8", newline="\n")
-    _draw(found, pictures, ", ".join(map(one_line, about or [])))
+    written = _written(found, graphml, pictures, ", ".join(map(one_line, about or [])))
     if json:
         emit(found.to_dict())
     else:
-        _show(found, [path for path in (graphml, *pictures) if path is not None])
-    if advice:
-        complain(advice)
-    elif found.more:
-        complain(f"there is more: --limit {limit} leaves something out")
+        _show(found, written)
+    if advice or found.more:
+        complain(advice or f"there is more: --limit {limit} leaves something out")
 
 
 def _pictures(svg: Path | None, png: Path | None) -> list[Path]:
@@ -106,12 +99,16 @@ def _advice(told: str) -> str:
     return "no record of this scope has an edge: add triples, or name the policy that made a graph (--policy)"
 
 
-def _draw(found: Graph, pictures: Sequence[Path], whose: str) -> None:
+def _written(found: Graph, graphml: Path | None, pictures: Sequence[Path], whose: str) -> list[Path]:
+    """Write what is to be written; which files."""
+    if graphml is not None:
+        graphml.write_text(found.graphml(), encoding="utf-8", newline="\n")
     if pictures:
         from engram.bench.plots_graph import draw_graph
 
         for path in pictures:
             draw_graph(found, path, whose)
+    return [path for path in (graphml, *pictures) if path is not None]
 
 
 def _show(found: Graph, written: Sequence[Path]) -> None:

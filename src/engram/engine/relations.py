@@ -55,7 +55,9 @@ class Relations:
             metadata=metadata or {},
         )
         self._made += 1
-        self._then[edge.id] = edge
+        old = self._read(edge.id) if single else None
+        self._stored.pop(edge.id, None)
+        self._then[edge.id] = edge if old is None else replace(edge, version=old.version)
 
     def disconnect(self, id: str, version: int | None, end: datetime | None) -> None:
         """End an edge's valid time at `end`, or its known time now."""
