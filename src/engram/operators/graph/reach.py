@@ -48,8 +48,8 @@ async def by_three(
 ) -> tuple[dict[str, list[str]], dict[str, int]]:
     """The ids that words, meaning and the graph find, best first, 2 `query.depth` of each; and their steps.
 
-    After Zep (arXiv:2501.13956, section 3.1). The graph is walked from the entities that the query names and
-    those that the best by the other two are about; of one distance, what those find better goes first (fused
+    After Zep (arXiv:2501.13956, section 3.1). The graph is walked from the entities that the query names, or
+    else from those that the best by the other two are about; of one distance, what those find better goes first (fused
     by reciprocal rank with `constant`).
     """
     signals = {"bm25": "bm25_turn", "cosine": "dense_turn"}
@@ -70,6 +70,8 @@ async def by_three(
 
 
 async def _origins(query: Query, lists: Mapping[str, Sequence[str]]) -> set[str]:
+    if named := await named_in(query.text):
+        return set(named)
     best = tuple(dict.fromkeys(id for ids in lists.values() for id in ids[:3]))
     edges = await Neighbours(best, (SUBJECT, OBJECT), "out") if best else []
-    return {*await named_in(query.text), *(edge.target for edge in edges)}
+    return {edge.target for edge in edges}
