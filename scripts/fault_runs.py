@@ -16,7 +16,6 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
 from pathlib import Path
@@ -49,15 +48,16 @@ def _shared_memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - folders in it have names of their own
 
 
-def owed(chosen: list[Any], seeds: int, done: list[Line]) -> Iterator[tuple[Any, list[int]]]:
-    """What is still to be led: the seeds of a policy shared out among its ways of being answered."""
+def owed(chosen: list[Any], seeds: int, done: list[Line]) -> list[tuple[Any, list[int]]]:
+    """What is still to be led, low seeds first; a policy's seeds are shared out among its ways."""
+    parts: list[tuple[Any, list[int]]] = []
     led = {(line["policy"], line["replies"], line["seed"]) for line in done}
     for case in chosen:
         ways = [other.replies for other in chosen if other.name == case.name]
         mine = [seed for seed in range(seeds) if ways[seed % len(ways)] == case.replies]
         left = [seed for seed in mine if (case.name, case.replies, seed) not in led]
-        for first in range(0, len(left), CHUNK):
-            yield case, left[first : first + CHUNK]
+        parts += [(case, left[first : first + CHUNK]) for first in range(0, len(left), CHUNK)]
+    return sorted(parts, key=lambda part: part[1][0])
 
 
 def table(lines: list[Line]) -> list[str]:

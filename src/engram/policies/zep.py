@@ -23,16 +23,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from engram.kernel.changes import Changes
-from engram.kernel.effects import Embed, Model, Read, Wanted
+from engram.kernel.effects import Model, Read, Wanted
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Hit, Record
 from engram.kernel.scope import Scope
 from engram.operators.consolidation.compare import Compare
 from engram.operators.consolidation.reconcile import reconcile_by_rules, settle_given, stated
+from engram.operators.embedding import embedded
 from engram.operators.extraction.model import Extract
 from engram.operators.extraction.turns import Said, by_rules
 from engram.operators.graph.communities import communities
@@ -134,7 +133,7 @@ class Zep(Policy):
     ) -> list[Record]:
         """The records, best first, ordered again as `rerank` says."""
         if self.rerank == "mmr" and records:
-            vectors = np.asarray(await Embed((query.text, *(record.text for record in records))), np.float32)
+            vectors = await embedded((query.text, *(record.text for record in records)))
             return [records[at] for at in diverse(vectors[0], vectors[1:], self.relevance)]
         if self.rerank == "mentions":
             return sorted(records, key=lambda record: -len(record.sources))

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.changes import Add, Changes, Connect, Disconnect, Revise
-from engram.kernel.effects import Embed, Entities, Neighbours, Similar
+from engram.kernel.effects import Entities, Neighbours, Similar
 from engram.kernel.record import Edge, Record
+from engram.operators.embedding import embedded
 from engram.operators.graph.triple import Entity, Triple, given, given_entities
 from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.near import Near, nearest
@@ -178,7 +179,7 @@ class _Web:
         near = await Similar(names, _MOST, ("entity",), floor)
         if len(names) > 1:
             nodes = [self.node[key] for key in fresh]
-            more = _alike(nodes, np.asarray(await Embed(names), np.float32), floor)
+            more = _alike(nodes, await embedded(names), floor)
             near = [[*known, *new] for known, new in zip(near, more, strict=True)]
         for key, pairs in zip(fresh, near, strict=True):
             for id, cosine in pairs:
