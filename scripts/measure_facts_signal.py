@@ -89,7 +89,7 @@ def two_fold(groups: dict[str, list[Asked]]) -> dict[str, Floats]:
         for fold in (0, 1):
             parts = {
                 name: [
-                    [item for item in group if (side[name][item.conversation] == fold) is kept]
+                    [item for item in group if bool(side[name][item.conversation] == fold) is kept]
                     for kept in (False, True)
                 ]
                 for name, group in groups.items()
