@@ -79,7 +79,7 @@ def _build(path: Path, edges: int, entities: int, hub: int) -> dict[str, Any]:
 
 
 def _timed(call: Callable[[], Sized], rounds: int) -> dict[str, float]:
-    """Medians of a call, milliseconds: of the processor, which other processes do not lengthen, and passed."""
+    """Medians of a call, ms: of the processor, which other processes do not lengthen, and passed."""
     busy: list[float] = []
     passed: list[float] = []
     count = 0
@@ -122,7 +122,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Build in this process, read in another."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--edges", type=int, default=1_000_000)
     parser.add_argument("--entities", type=int, default=100_000)
     parser.add_argument("--hub", type=int, default=10_000)

@@ -16,6 +16,7 @@ from engram import Conflict, Memory
 from engram.kernel.changes import Changes, Connect, Disconnect, Merge, Retire
 from engram.kernel.effects import Entities, Neighbours
 from engram.kernel.record import Edge, Record
+from engram.view import View
 
 
 @pytest.fixture
@@ -35,12 +36,13 @@ def join(memory: Memory, *pairs: tuple[str, str], time: datetime | None = None) 
             tuple(Connect(source, target, "knows", sources=(episodes[0].id,)) for source, target in pairs)
         )
 
-    receipt = tell(memory, step, **({} if time is None else {"time": time}))
-    numbers = {edge.opened for edge in edges_of(memory)}
-    return [edge for edge in edges_of(memory) if edge.opened == max(numbers) and receipt]
+    more: dict[str, object] = {} if time is None else {"time": time}
+    tell(memory, step, "they are joined", **more)
+    last = max(edge.opened for edge in edges_of(memory))
+    return [edge for edge in edges_of(memory) if edge.opened == last]
 
 
-def now(memory: Memory, *ids: str) -> list[tuple[str, str, str]]:
+def now(memory: Memory | View, *ids: str) -> list[tuple[str, str, str]]:
     """The edges around some records, as the policy sees them."""
     return sorted((edge.source, edge.target, edge.type) for edge in seen(memory, Neighbours(ids)))
 
@@ -75,7 +77,7 @@ def test_valid_times_of_an_edge(memory: Memory) -> None:
     ],
 )
 def test_changes_that_make_no_sense(memory: Memory, change: Connect, message: str) -> None:
-    ids = dict(zip(("#A", "#B"), entity(memory, "Ada", "Ben"), strict=True))
+    ids: dict[str, str] = dict(zip(("#A", "#B"), entity(memory, "Ada", "Ben"), strict=True))
 
     async def step(_: Sequence[Record]) -> Changes:
         if isinstance(change, Merge):

@@ -163,7 +163,10 @@ def test_graphml_is_read_back(memory: Memory) -> None:
     """By networkx: nodes, edges in parallel, weights and times; whatever the text."""
     nasty = NASTY.replace("\0", "")
     ids = entity(memory, nasty, "Ben/Benjamin")
-    tell(memory, Changes.of(*(Connect(*ids, type, 0.5, valid_start=day(1)) for type in ("knows", nasty))))
+    tell(
+        memory,
+        Changes.of(*(Connect(ids[0], ids[1], type, 0.5, valid_start=day(1)) for type in ("knows", nasty))),
+    )
     found = around(memory)
     read = nx.read_graphml(io.BytesIO(found.graphml().encode()), force_multigraph=True)
     made = found.to_networkx()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def ready_graph(path: Path | None) -> None:
     ready(path)
     if path is not None:
         try:
-            import networkx  # noqa: F401, ICN001 - whether it is there
+            import_module("networkx")
         except ImportError as error:
             raise MissingExtra("drawing a graph", "graph") from error
 

@@ -135,7 +135,8 @@ def _fact(value: Any, place: str) -> Incoming:
         more = {name: value[name] for name in (*_SCOPE, *_BESIDE) if value.get(name) is not None}
         value = {name: item for name, item in value.items() if name not in (*_SCOPE, *_BESIDE)}
     triple = triples_of([value])[0]
-    times = [moment and moment.isoformat() for moment in (triple.valid_start, triple.valid_end)]
+    moments = (triple.valid_start, triple.valid_end)
+    times = [None if moment is None else moment.isoformat() for moment in moments]
     id = more.get("id") or digest(triple.subject, triple.relation, triple.object, *times)
     message = fact_message(triple, {**more, "id": id if isinstance(id, str) else str(id)})
     for name in _SCOPE:
