@@ -122,3 +122,16 @@ def test_an_export_to_standard_output_is_the_file(call: Call, chat: Path, tmp_pa
     assert call("export", "-").stdout_bytes == (tmp_path / "all.jsonl").read_bytes()
     assert "name a folder or a file" in call("export", "-", "--format", "markdown", code=2).output
     assert "save it to a file first" in call("import", "-", code=2).output
+
+
+def test_tables_of_triples(call: Call, tmp_path: Path) -> None:
+    """Without names of columns they are told to be of triples; what is none is named with its line."""
+    path = tmp_path / "facts.csv"
+    path.write_text("Ada,lives in,Porto\nAda,likes\n", encoding="utf-8")
+    lost = call("import", str(path), "--triples", "--user", "ana", "--json", code=1)
+    found = json.loads(lost.stdout.splitlines()[0])
+    assert (found["format"], found["stored"], found["failed"]) == ("triples", 1, 1)
+    assert found["examples"][0]["place"].endswith("facts.csv:2")
+    assert "Ada lives in Porto" in call("list", "--user", "ana").stdout
+    refused = call("import", str(path), "--triples", "--format", "markdown", code=2)
+    assert "--triples says that the files are of triples" in refused.output
