@@ -73,10 +73,8 @@ class Performer:
                 return self._entities(effect)
             case fx.Embed():
                 return self.core.embedder.embed(list(effect.texts))
-            case fx.Model():
-                return None if self.core.model is None else self.core.model.name
-            case fx.Wanted():
-                return self.core.schema
+            case fx.Model() | fx.Wanted() | fx.Now():
+                return self._given(effect)
             case fx.Ask():
                 return self._ask(effect, path)
             case fx.Neighbours():
@@ -89,14 +87,22 @@ class Performer:
                 return self._rank(effect, path)
             case fx.State():
                 return self._state(effect.name)
-            case fx.Now():
-                return self.core.now()
             case fx.Random():
                 return self._random(path)
             case fx.Task():
                 return effect.call()
             case _:
                 raise TypeError(f"no handler for the effect {type(effect).__name__}")
+
+    def _given(self, effect: fx.Model | fx.Wanted | fx.Now) -> Any:
+        """What the memory was opened with."""
+        match effect:
+            case fx.Model():
+                return None if self.core.model is None else self.core.model.name
+            case fx.Wanted():
+                return self.core.schema
+            case fx.Now():
+                return self.core.now()
 
     def _score(self, effect: fx.Score) -> fx.Columns:
         vector, parts = self.core.query_vector(effect.query)
