@@ -38,6 +38,11 @@ def test_the_faces_are_twins(face: type, twin: type) -> None:
         assert method.__doc__, name
 
 
+def test_the_faces_are_opened_alike() -> None:
+    opened, awaited = inspect.signature(Memory.__init__), inspect.signature(AsyncMemory.__init__)
+    assert opened.parameters == awaited.parameters
+
+
 def test_both_faces_give_the_same_answers() -> None:
     def plain(value: Any) -> Any:
         return json.dumps(
