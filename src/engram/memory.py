@@ -35,8 +35,8 @@ class Memory:
 
     `url` is `ram:`, `sqlite:///path`, `postgresql://…` or `None` for one file in the platform's data
     folder. `policy` is a policy or its name, `embedder` one or a spec such as
-    `sentence-transformers:NAME`. `model` is a chat model, its spec such as `openai:gpt-5-mini`, or a `Chat` with
-    its settings; `reranker` one, or its spec. `schema` says which facts and entities are wanted of what
+    `sentence-transformers:NAME`. `model` is a chat model, its spec such as `openai:gpt-5-mini`, or a `Chat`
+    with its settings; `reranker` one, or its spec. `schema` says which facts and entities are wanted of what
     is said. `durability` is `process` (survives a killed process) or `power` (also a power loss).
     `cache_mb` bounds the in-memory indexes, in MB. The same `clock`, `seed` and model replies give the
     same memory, byte for byte.

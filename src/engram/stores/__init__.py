@@ -52,9 +52,9 @@ def keeper_of(url: str) -> Keeper | None:
     """
     scheme = url.partition(":")[0].lower()
     if scheme in _POSTGRES:
-        from engram.stores.postgres import keeper
+        from engram.stores.postgres import keeper_of_postgres
 
-        return keeper(url)
+        return keeper_of_postgres(url)
     if scheme != "sqlite":
         return None
     from engram.stores.sqlite.keeper import SqliteKeeper

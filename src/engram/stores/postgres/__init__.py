@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engram.stores.postgres.keeper import PostgresKeeper
     from engram.stores.postgres.store import PostgresStore
 
-__all__ = ["keeper", "open_postgres"]
+__all__ = ["keeper_of_postgres", "open_postgres"]
 
 
 def open_postgres(
@@ -30,7 +30,7 @@ def open_postgres(
     return PostgresStore(target_of(url), durability=durability, clock=clock, seed=seed)
 
 
-def keeper(url: str) -> PostgresKeeper:
+def keeper_of_postgres(url: str) -> PostgresKeeper:
     """Who looks after the store at `url`. Raises `MissingExtra` without psycopg."""
     try:
         from engram.stores.postgres.keeper import PostgresKeeper

@@ -102,7 +102,7 @@ class Session:
                 cursor = self._link.cursor(binary=True)
                 cursor.execute(statement, values or None)
                 asked.append(cursor)
-            return [cursor.fetchall() for cursor in asked]
+        return [cursor.fetchall() for cursor in asked]
 
     def rows(self, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of one question."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ OLDEST = 150000
 _SQL = queries("migrate")
 _READABLE = re.compile(r"^-- Readable by format (\d+)\.$", re.MULTILINE)
 _ONLINE = "-- Online."
+_PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def migrate(link: Link, target: Target, steps: Sequence[Migration], first: Calla
 
 def _apply(link: Link, target: Target, step: Migration, latest: int, first: Callable[[Link], None]) -> None:
     if step.online:
-        link.execute(_SQL["hold_session"], (target.schema,))
+        _hold(link, target)
         try:
             if format_of(link, target, latest) < step.number:
                 for statement in script_statements(step.script):
@@ -130,6 +132,12 @@ def _apply(link: Link, target: Target, step: Migration, latest: int, first: Call
         if not before:
             link.execute(_SQL["begin_counter"])
             first(link)
+
+
+def _hold(link: Link, target: Target) -> None:
+    """Be the only one who migrates. Nobody waits for it: `CREATE INDEX CONCURRENTLY` waits for waiters."""
+    while not _row(link, _SQL["hold_session"], (target.schema,))[0]:
+        time.sleep(_PAUSE)
 
 
 def _row(link: Link, statement: Any, values: Sequence[object] | None = None) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ SELECT number, readable_by FROM formats ORDER BY number DESC LIMIT 1
 SELECT pg_advisory_xact_lock(hashtextextended('engram:' || %s, 0))
 
 -- name: hold_session
-SELECT pg_advisory_lock(hashtextextended('engram:' || %s, 0))
+SELECT pg_try_advisory_lock(hashtextextended('engram:' || %s, 0))
 
 -- name: let_go
 SELECT pg_advisory_unlock(hashtextextended('engram:' || %s, 0))

@@ -1,0 +1,484 @@
+"""What PostgreSQL alone can get wrong: lost answers, forks, notices, half migrations, bytes left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from engram.kernel.errors import ConfigError, Conflict, MissingExtra, NeedsMigration, StoreError
+from engram.kernel.protocols import (
+    Batch,
+    EndJob,
+    Expunge,
+    Job,
+    Mark,
+    Put,
+    PutEdge,
+    PutJob,
+    PutState,
+    Require,
+    Select,
+    StateRow,
+    Store,
+    Supersede,
+    Waking,
+)
+from engram.kernel.record import Edge, Interval
+from engram.kernel.scope import Scope
+from engram.stores import keeper_of, open_store
+from engram.stores.postgres.migrate import Migration, built_in
+from engram.stores.postgres.store import PostgresStore
+from engram.stores.postgres.target import target_of
+from engram.testing.builders import ANA, START, a_record, day
+from engram.testing.contract_records import put_one
+from postgres import SERVER, in_schema, own_folder, schemas, server_in
+
+psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+
+CANARY = "xylocarpwren"
+MARK = CANARY.encode()
+
+
+class Line:
+    """A line to the server that can be cut at a commit: before the server has it, or before its answer."""
+
+    def __init__(self, url: str) -> None:
+        self._host = parse_qs(urlsplit(url).query)["host"][0]
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.cut: str | None = None
+        self.cuts = 0
+        self._ended: list[tuple[socket.socket, socket.socket]] = []
+        self._threads: list[threading.Thread] = []
+        self._start(self._open)
+
+    def url(self, schema: str) -> str:
+        """The store's url through this line."""
+        port = self._door.getsockname()[1]
+        return f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable&gssencmode=disable&schema={schema}"
+
+    def close(self) -> None:
+        """Take no more calls."""
+        self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+        for thread in self._threads:
+            thread.join()
+        for pair in self._ended:
+            for end in pair:
+                end.close()
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        self._threads.append(threading.Thread(target=work, args=arguments, daemon=True))
+        self._threads[-1].start()
+
+    def _open(self) -> None:
+        while True:
+            try:
+                near, _ = self._door.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(f"{self._host}/.s.PGSQL.5432")
+            self._start(self._carry, near, far, True)
+            self._start(self._carry, far, near, False)
+
+    def _carry(self, giver: socket.socket, taker: socket.socket, asks: bool) -> None:
+        with suppress(OSError):
+            while data := giver.recv(1 << 16):
+                cut = self.cut if asks and b"COMMIT\0" in data else None
+                if cut is not None:
+                    self.cut, self.cuts = None, self.cuts + 1
+                if cut == "before":
+                    break
+                if cut == "after":
+                    giver.shutdown(socket.SHUT_RDWR)  # nobody is left to hear the answer
+                taker.sendall(data)
+        for end in (giver, taker):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._ended.append((giver, taker))
+
+
+@pytest.mark.skipif(SERVER is not None, reason="the line leads to a Unix socket of the tests' own server")
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_a_commit_whose_answer_is_lost_is_done_once(postgres_server: str, cut: str) -> None:
+    with closing(Line(postgres_server)) as line, closing(open_store(line.url(next(schemas())))) as store:
+        for number in range(5):
+            line.cut = cut
+            done = store.commit(
+                Batch((Put(a_record(f"text {number}")), PutJob(Job("", "write", ANA, START))))
+            )
+            assert line.cuts == number + 1
+            assert [record.id for record in store.select(Select(ids=done.ids))] == list(done.ids)
+        assert [record.text for record in store.select(Select())] == [f"text {number}" for number in range(5)]
+        assert len(store.jobs()) == 5
+        assert store.check() == []
+
+
+def test_a_connection_that_the_server_ends_is_replaced(postgres_url: str, postgres_server: str) -> None:
+    with (
+        closing(open_store(postgres_url)) as store,
+        psycopg.connect(postgres_server, autocommit=True) as link,
+    ):
+        for number in range(5):
+            put_one(store, a_record(str(number)))
+            link.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'engram' AND query LIKE %s",
+                (f"%{postgres_url.rpartition('=')[2]}%",),
+            )
+            link.execute(
+                "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid "
+                "WHERE a.application_name = 'engram' AND a.state = 'idle'"
+            )
+        assert len(store.select(Select())) == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_store_goes_on_after_a_fork_on_both_sides(postgres_url: str) -> None:
+    with closing(open_store(postgres_url)) as store:
+        put_one(store, a_record("before"))
+        child = os.fork()
+        if child == 0:
+            put_one(store, a_record("child"))
+            os._exit(0 if len(store.select(Select())) >= 2 else 1)
+        put_one(store, a_record("parent"))
+        assert os.waitpid(child, 0)[1] == 0
+        assert {record.text for record in store.select(Select())} == {"before", "child", "parent"}
+
+
+def test_whoever_watches_is_told_of_jobs_of_others(postgres_url: str) -> None:
+    told = threading.Event()
+    with closing(open_store(postgres_url)) as store, closing(open_store(postgres_url)) as other:
+        assert isinstance(store, Waking)
+        quiet = store.watch(told)
+        assert told.wait(10)  # that it listens now
+        for op in (PutJob(Job("j", "write", ANA, START)), EndJob("j")):
+            told.clear()
+            began = time.monotonic()
+            other.commit(Batch((op,)))
+            assert told.wait(10)
+            assert time.monotonic() - began < 5
+        told.clear()
+        put_one(other, a_record("no job"))
+        quiet()
+        other.commit(Batch((PutJob(Job("k", "write", ANA, START)),)))
+        assert not told.wait(0.3)
+
+
+def test_readers_never_miss_a_number(postgres_url: str) -> None:
+    """Who follows by number sees each record once, in order, while others commit at once."""
+    seen: list[str] = []
+    ended = threading.Event()
+
+    def follow() -> None:
+        with closing(open_store(postgres_url)) as store:
+            after = 0
+            while True:
+                last = ended.is_set()
+                position = store.sequence()
+                page = store.entries(Scope(), after, 10_000)
+                seen.extend(entry.id for entry in page)
+                after = max(after, page[-1].sequence if page else 0, position.last if not page else 0)
+                if last:
+                    return
+
+    def write(store: Store, name: int) -> None:
+        for number in range(40):
+            store.commit(
+                Batch(tuple(Put(a_record(f"{name}/{number}/{part}")) for part in range(1 + number % 3)))
+            )
+
+    with closing(open_store(postgres_url)) as store:
+        follower = threading.Thread(target=follow)
+        writers = [threading.Thread(target=write, args=(store, name)) for name in range(4)]
+        for thread in (follower, *writers):
+            thread.start()
+        for thread in writers:
+            thread.join()
+        ended.set()
+        follower.join()
+        assert seen == [record.id for record in store.select(Select())]
+
+
+class TestErasing:
+    """No byte of what was erased is left in a file of a table, an index or the statistics."""
+
+    def sightings(self, folder: Path) -> list[str]:
+        """Files that hold the canary, but for the write-ahead log, which is out of reach."""
+        return [
+            str(path.relative_to(folder))
+            for path in folder.rglob("*")
+            if path.is_file() and "pg_wal" not in path.parts and CANARY.encode() in path.read_bytes()
+        ]
+
+    def test_nothing_is_left(self) -> None:
+        folder = own_folder(f"canary-{os.getpid()}")
+        server = server_in(folder)
+        try:
+            with closing(open_store(f"{server.url}&schema=erased")) as store:
+                stays = self.fill(store)
+                with psycopg.connect(server.url, autocommit=True) as link:
+                    link.execute("ANALYZE")
+                    link.execute("CHECKPOINT")
+                    assert self.sightings(folder)
+                    records = store.select(Select(closed=True))
+                    store.commit(Batch((Expunge(tuple(r.id for r in records if r.id != stays)),)))
+                    assert store.info()["purge"] == "pending"
+                    assert store.purge()
+                    assert "purge" not in store.info()
+                    link.execute("CHECKPOINT")
+                assert self.sightings(folder) == []
+                assert [record.id for record in store.select(Select())] == [stays]
+        finally:
+            server.stop()
+
+    def fill(self, store: Store) -> str:
+        """Canaries in every table; the id of the one record without."""
+        user = Scope(user_id=f"{CANARY}-user")
+        stays = put_one(store, a_record("stays")).id
+        job = Job("", "write", user, START, error=CANARY)
+        for number in range(60):
+            text = f"{CANARY} {number} " * (1 + 40 * (number % 7))
+            record = put_one(
+                store,
+                a_record(
+                    text,
+                    scope=user,
+                    name=CANARY,
+                    origin=f"{CANARY}{number}",
+                    metadata={"k": text},
+                    payload=[text],
+                ),
+                MARK,
+                MARK,
+            )
+            edge = Edge(
+                f"e{number}",
+                stays,
+                record.id,
+                CANARY,
+                user,
+                Interval(START),
+                Interval(START),
+                metadata={"x": text},
+            )
+            store.commit(
+                Batch((
+                    Supersede(replace(record, text=f"{text} again", known=Interval(day(1))), 1, MARK),
+                    PutEdge(edge),
+                    PutState(StateRow("p", user, f"{CANARY}{number}", {CANARY: text}, 1, (record.id,))),
+                    PutJob(replace(job, id=f"j{number}", journal={"0": text}, reads=(record.id,))),
+                    Mark(record.id, vector=MARK * number),
+                ))
+            )  # fmt: skip
+        return stays
+
+    def test_a_reader_that_holds_a_table_leaves_it_owed(
+        self, postgres_url: str, postgres_server: str
+    ) -> None:
+        with closing(open_store(postgres_url)) as store, psycopg.connect(postgres_server) as reader:
+            record = put_one(store, a_record("gone"))
+            store.commit(Batch((Expunge((record.id,)),)))
+            reader.execute("SET search_path = " + postgres_url.rpartition("=")[2])
+            reader.execute("SELECT * FROM records")
+            assert not store.purge()
+            assert store.info()["purge"] == "pending"
+            reader.rollback()
+            assert store.purge()
+
+
+LATEST = built_in()[-1].number
+WIDER = Migration(
+    LATEST + 1,
+    f"-- Format {LATEST + 1}: moods.\n-- Readable by format {LATEST}.\n"
+    "ALTER TABLE records ADD COLUMN mood TEXT; ALTER TABLE versions ADD COLUMN mood TEXT;",
+)
+ONLINE = Migration(
+    LATEST + 2,
+    f"-- Format {LATEST + 2}: an index.\n-- Readable by format {LATEST}.\n-- Online.\n"
+    "CREATE INDEX CONCURRENTLY IF NOT EXISTS records_mood ON records (tenant, mood)",
+)
+STRICT = Migration(
+    LATEST + 3, f"-- Format {LATEST + 3}: new words.\nALTER TABLE records RENAME mood TO humour;"
+)
+BROKEN = Migration(LATEST + 1, "CREATE TABLE moods (mood TEXT); NONSENSE")
+
+
+def opened(url: str, *steps: Migration) -> PostgresStore:
+    return PostgresStore(target_of(url), migrations=[*built_in(), *steps])
+
+
+@contextmanager
+def raw(url: str) -> Iterator[Any]:
+    base, _, schema = url.rpartition("&schema=")
+    with psycopg.connect(base, autocommit=True) as link:
+        link.execute(f"SET search_path = {schema}")
+        yield link
+
+
+class TestMigrations:
+    """Numbered steps, forward only; old and new code side by side where a step allows it."""
+
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        with closing(open_store(postgres_url)) as store:
+            put_one(store, a_record("tea"))
+        return postgres_url
+
+    def works(self, store: Store) -> None:
+        """What old and new code must both be able to do."""
+        record = put_one(store, a_record("works", origin=f"m-{store.sequence().last}"))
+        store.commit(Batch((Supersede(replace(record, text="on", known=Interval(day(1))), 1),)))
+        assert len(store.select(Select(ids=(record.id,), history=True))) == 2
+        assert store.entries(Scope(), history=True)
+        store.commit(Batch((Expunge((record.id,)),)))
+        assert store.check() == []
+
+    def test_old_and_new_code_work_on_a_store_that_is_half_way(self, url: str) -> None:
+        with closing(open_store(url)) as old:
+            with closing(opened(url, WIDER)) as new:
+                for store in (old, new, old):
+                    self.works(store)
+                assert new.info()["format"] == str(LATEST + 1)
+            with closing(opened(url, WIDER, ONLINE)) as newest:
+                for store in (old, newest):
+                    self.works(store)
+        with closing(open_store(url)) as again:
+            self.works(again)
+            assert again.info()["format"] == str(LATEST + 2)
+
+    def test_a_format_that_cannot_be_read_is_refused(self, url: str) -> None:
+        opened(url, WIDER, ONLINE, STRICT).close()
+        with pytest.raises(NeedsMigration, match="pip install --upgrade engram"):
+            open_store(url)
+
+    def test_a_step_that_fails_leaves_nothing(self, url: str) -> None:
+        with pytest.raises(StoreError):
+            opened(url, BROKEN)
+        with closing(open_store(url)) as store, raw(url) as link:
+            assert store.info()["format"] == str(LATEST)
+            assert link.execute("SELECT to_regclass('moods')").fetchone() == (None,)
+            self.works(store)
+
+    def test_an_online_step_that_was_stopped_goes_on(self, url: str) -> None:
+        opened(url, WIDER).close()
+        with raw(url) as link:
+            link.execute("CREATE INDEX records_mood ON records (tenant, mood)")  # done, and not written down
+        with closing(opened(url, WIDER, ONLINE)) as store:
+            assert store.info()["format"] == str(LATEST + 2)
+
+    def test_many_who_open_at_once_migrate_once(self, postgres_url: str) -> None:
+        errors: list[Exception] = []
+
+        def open_it() -> None:
+            try:
+                opened(postgres_url, WIDER, ONLINE).close()
+            except StoreError as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=open_it) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        with raw(postgres_url) as link:
+            assert link.execute("SELECT count(*) FROM formats").fetchone() == (LATEST + 2,)
+            assert link.execute("SELECT count(*) FROM counter").fetchone() == (1,)
+
+    def test_a_schema_of_something_else_is_left_alone(self, postgres_server: str) -> None:
+        schema = next(schemas())
+        url = in_schema(postgres_server, schema)
+        with psycopg.connect(postgres_server, autocommit=True) as link:
+            link.execute(f"CREATE SCHEMA {schema}")
+            link.execute(f"CREATE TABLE {schema}.theirs (x TEXT)")
+            with pytest.raises(ConfigError, match="something else"):
+                open_store(url)
+            link.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+class TestLookingAfterIt:
+    """What `engram doctor` and `engram migrate` are told."""
+
+    def levels(self, url: str) -> dict[str, str]:
+        keeper = keeper_of(url)
+        assert keeper is not None
+        return {finding.check: finding.level for finding in keeper.look()}
+
+    def test_before_and_after_it_is_made(self, postgres_url: str) -> None:
+        keeper = keeper_of(postgres_url)
+        assert keeper is not None
+        assert not keeper.exists
+        assert self.levels(postgres_url)["format"] == "ok"
+        assert keeper.plan().format == 0
+        open_store(postgres_url).close()
+        assert keeper.exists
+        plan = keeper.plan()
+        assert (plan.format, plan.latest, plan.steps, plan.copied) == (LATEST, LATEST, (), 0)
+        found = self.levels(postgres_url)
+        assert {"server", "login", "rights", "format", "connections"} <= found.keys()
+        assert "wrong" not in found.values()
+        assert found["login"] == "warn"  # the tests' own login is a superuser
+
+    def test_a_newer_format_is_told(self, postgres_url: str) -> None:
+        opened(postgres_url, WIDER).close()
+        assert self.levels(postgres_url)["format"] == "warn"
+        opened(postgres_url, WIDER, ONLINE, STRICT).close()
+        assert self.levels(postgres_url)["format"] == "wrong"
+
+    def test_a_server_that_is_not_there(self) -> None:
+        assert self.levels("postgresql://nobody@127.0.0.1:1/nothing") == {"server": "wrong"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "says"),
+    [
+        (lambda url: url.replace("/postgres?", "/nothing_like_it?"), ConfigError, "no such user or database"),
+        (lambda url: url.replace("postgres@", "nobody_like_it@"), ConfigError, "no such user"),
+        (lambda _: "postgresql://x@127.0.0.1:1/x", StoreError, "cannot be reached"),
+    ],
+)
+def test_what_cannot_be_opened_says_what_to_do(
+    postgres_server: str, change: Callable[[str], str], kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind, match=says):
+        open_store(change(postgres_server))
+
+
+def test_no_password_is_told(postgres_server: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        open_store("postgresql://eve:hunter2@/nothing_like_it?" + urlsplit(postgres_server).query)
+    assert "hunter2" not in str(told.value)
+
+
+def test_a_conflict_leaves_the_connection_usable(postgres_url: str) -> None:
+    with closing(open_store(postgres_url)) as store:
+        for _ in range(20):
+            with pytest.raises(Conflict):
+                store.commit(Batch((Put(a_record()), Require((("nowhere", None),)))))
+        assert store.select(Select()) == []
+
+
+def test_without_the_driver_the_extra_is_named(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from engram.kernel.errors import MissingExtra\nfrom engram.stores import open_store\n"
+        "try: open_store('postgresql:///x')\nexcept MissingExtra as error: print(error)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert str(MissingExtra("PostgreSQL", "postgres")) in said.stdout
