@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engram.bench.load import data_sets, read_conversation
+from engram.bench.load import bare, data_sets, read_conversation
 from engram.kernel.errors import InvalidInput
 
 TALK: dict[str, Any] = {
@@ -179,3 +179,14 @@ def test_a_path_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
         data_sets([tmp_path / "nowhere"])
     with pytest.raises(InvalidInput, match=r"no \.json or \.json\.gz file is there"):
         data_sets([tmp_path])
+
+
+def test_a_bare_corpus_has_its_texts_only(tmp_path: Path) -> None:
+    whole = data_sets([write(tmp_path / "shelf.json", CORPUS)])[0]
+    left = bare(whole)
+    messages = [message for session in left.conversations[0].sessions for message in session.messages]
+    assert [message["content"] for message in messages] == ["A stone fruit.", "A pome."]
+    assert not {"entities", "triples"} & {key for message in messages for key in message}
+    assert messages[0]["title"] == "Plum"
+    assert left.name == "shelf (bare)"
+    assert left.conversations[0].questions == whole.conversations[0].questions

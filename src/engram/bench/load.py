@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from engram.formats.conversation import ENDINGS, document_of, id_of, text_of, tu
 from engram.formats.source import Source
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import InvalidInput
+from engram.kernel.triple import without_graph
 
-__all__ = ["Conversation", "DataSet", "Question", "Session", "data_sets", "read_conversation"]
+__all__ = ["Conversation", "DataSet", "Question", "Session", "bare", "data_sets", "read_conversation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,23 @@ def data_sets(paths: Sequence[Path]) -> list[DataSet]:
             )
         found += [DataSet(name, tuple(read_conversation(file) for file in files)) for name, files in groups]
     return found
+
+
+def bare(data: DataSet) -> DataSet:
+    """The same without the entities and triples that documents bring, under a name that says so."""
+    return DataSet(
+        f"{data.name} (bare)",
+        tuple(
+            replace(
+                conversation,
+                sessions=tuple(
+                    Session(session.run_id, tuple(map(without_graph, session.messages)))
+                    for session in conversation.sessions
+                ),
+            )
+            for conversation in data.conversations
+        ),
+    )
 
 
 def _groups(path: Path) -> Iterator[tuple[str, list[Path]]]:

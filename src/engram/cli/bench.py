@@ -75,13 +75,17 @@ def recall(
     k: Annotated[
         str, typer.Option("--k", metavar="K,K…", help="Depths at which recall is taken.")
     ] = "5,10,20,50",
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Leave out the entities and triples that documents bring.")
+    ] = False,
     svg: Svg = None,
     json: Json = False,
 ) -> None:
     """Recall of the evidence turns, next to BM25, dense and their fusion.
 
     Each conversation goes into a store of its own, one session an add, and
-    every question is asked at its last time.
+    every question is asked at its last time. Entities and triples that
+    documents bring are given along, and policies make use of them.
     """
     from engram.bench import load, plots, plots_recall, report, run
     from engram.cli.output import output, progress
@@ -89,6 +93,7 @@ def recall(
     plots.ready(svg)
     ks, policies = numbers(k), run.chosen_policies(policy or [])
     data = load.data_sets(paths)
+    data = [load.bare(item) for item in data] if bare else data
     console = output()
     found: list[run.Measured] = []
     with progress(sum(len(item.conversations) for item in data) * len(policies), "measuring") as step:

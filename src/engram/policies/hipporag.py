@@ -52,7 +52,9 @@ class HippoRAG(Policy):
 
     name: ClassVar[str] = "hipporag"
     by_run: ClassVar[bool] = False
-    reading: ClassVar[tuple[str, ...]] = ("triples", "sift", "passages", "passage_weight", "damping")
+    reading: ClassVar[tuple[str, ...]] = (
+        *("form", "triples", "sift", "passages", "passage_weight", "damping"),
+    )
     aside: ClassVar[frozenset[str]] = frozenset({"entity", "fact"})
 
     form: Literal["both", "entities", "triples"] = "both"
@@ -79,7 +81,7 @@ class HippoRAG(Policy):
     async def write(self, episodes: Sequence[Record]) -> Changes:
         """The graph of what the passages say."""
         strands = await strands_of(episodes, self.instructions)
-        return await Weave(self.synonyms, facts=self.form != "entities").changes(strands)
+        return await Weave(self.synonyms, facts=True).changes(strands)
 
     async def read(self, query: Query) -> Recall:
         """Passages, those first where a walk from what the query is about is most often."""
@@ -106,7 +108,7 @@ class HippoRAG(Policy):
         if self.form != "entities":
             linked = await facts_like(query, self.triples)
             linked = await sifted(query.text, linked) if self.sift and linked else linked
-            for id, weight in (await seeds_of_facts(linked)).items():
+            for id, weight in (await seeds_of_facts(linked, self.triples)).items():
                 seeds[id] = seeds.get(id, 0.0) + weight
         return seeds
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 import numpy as np
 
@@ -94,15 +95,19 @@ async def facts_like(query: Query, k: int) -> list[Linked]:
     return list(found.values())[:k]
 
 
-async def seeds_of_facts(facts: Sequence[Linked]) -> Seeds:
-    """The entities at the ends of triples: the mean score of their triples, by specificity."""
+async def seeds_of_facts(facts: Sequence[Linked], most: int = 5) -> Seeds:
+    """The entities at the ends of triples: the mean score of their triples, by specificity.
+
+    The `most` that weigh most.
+    """
     ends = [(name, linked.score) for linked in facts for name in (linked.triple[0], linked.triple[2])]
     found = await Entities(tuple(name for name, _ in ends))
     scores: dict[str, list[float]] = {}
     for (_, score), known in zip(ends, found, strict=True):
         for record in known:
             scores.setdefault(record.id, []).append(score * specificity(record))
-    return {id: sum(each) / len(each) for id, each in scores.items()}
+    seeds = [(sum(each) / len(each), id) for id, each in scores.items()]
+    return {id: weight for weight, id in nlargest(most, seeds)}
 
 
 def _words(text: str) -> Iterator[tuple[int, int, bool, bool]]:
