@@ -59,6 +59,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 CALLS = [
+    "graph --everyone",
     "add words --user ana",
     "search heron --user ana",
     "ask heron --user ana",
