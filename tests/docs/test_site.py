@@ -43,7 +43,7 @@ PUBLIC = {
     "engram.stores",
     *(
         f"engram.testing.{name}"
-        for name in ("builders", "contract", "doubles", "faults", "machine", "server")
+        for name in ("builders", "contract", "doubles", "faults", "machine", "plausible", "server")
     ),
 }  # fmt: skip
 INTERNAL = re.compile(
