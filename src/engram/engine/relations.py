@@ -40,7 +40,7 @@ class Relations:
         single: bool = False,
     ) -> None:
         """A new edge; a `single` one has an id of its own, and takes the place of the one that has it."""
-        place = "/".join((source.id, target.id, type, self._made_by))
+        place = f"{source.id}/{target.id}/{type}/{self._made_by}"
         edge = Edge(
             id=derived_id(place, 0) if single else derived_id(self._job, _APART + self._made),
             source=source.id,

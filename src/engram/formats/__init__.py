@@ -27,7 +27,8 @@ __all__ = [
 ENTRY_POINTS: Final = "engram.formats"
 """The group of entry points in which formats are found."""
 _ORDER: Final = (
-    "engram", "chatgpt", "claude", "slack", "whatsapp", "mem0", "zep", "letta", "triples", "conversation", "openai",
+    "engram", "chatgpt", "claude", "slack", "whatsapp", "mem0", "zep", "letta", "triples",
+    "conversation", "openai",
 )  # fmt: skip
 """Built-in formats that show themselves plainly come first, then those of other packages."""
 _LAST: Final = ("transcript", "markdown")
