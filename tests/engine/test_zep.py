@@ -217,6 +217,27 @@ def test_two_entities_that_a_name_joins_are_merged_and_undone(scripted: Scripted
     assert len(texts(memory, "entity")) == 1
 
 
+def test_a_merge_and_both_names_in_one_message(open_memory: Open) -> None:
+    memory = open_memory(policy="zep")
+    for number, triple in enumerate(
+        (
+            ["Tidal Bank", "founded in", "1994"],
+            ["Meridian Group", "sponsors", "rowing"],
+            ["Meridian Group", "formerly known as", "Tidal Bank"],
+        )
+    ):
+        receipt = memory.add({"content": f"({number})", "triples": [triple]}, user_id="ana")
+    assert any("the same as Tidal Bank" in item.reason for item in receipt.items)
+    assert [item.event for item in receipt.items].count("merged") == 1
+    assert len([text for text in texts(memory, "entity") if text in ("Tidal Bank", "Meridian Group")]) == 1
+    facts = {fact.metadata["relation"]: fact.metadata["subject"] for fact in held(memory)}
+    assert facts["founded in"] == facts["sponsors"]
+    last = max(fact.opened for fact in held(memory))
+    memory.undo(str(last))
+    assert {"Tidal Bank", "Meridian Group"} <= set(texts(memory, "entity"))
+    assert {fact.metadata["subject"] for fact in held(memory)} == {"Tidal Bank", "Meridian Group"}
+
+
 def test_given_triples_are_taken_and_no_model_is_asked(scripted: Scripted) -> None:
     memory, model = scripted()
     triples = [["Ana", "lives_in", "Porto"], {"subject": "Ana", "relation": "lives_in", "object": "Oslo",

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from engram.kernel.effects import Neighbours, Read
+from engram.kernel.effects import Entities, Neighbours, Read
 from engram.kernel.record import Record
 from engram.operators.graph.likeness import Known, Mention
+from engram.operators.retrieval.stated import folded
 
-__all__ = ["OBJECT", "SUBJECT", "inverse", "mention_of", "told_of"]
+__all__ = [
+    "OBJECT",
+    "SUBJECT",
+    "called",
+    "different",
+    "inverse",
+    "mention_of",
+    "names_of_all",
+    "told_of",
+]
 
 SUBJECT, OBJECT = "subject", "object"
 """The types of the edges from a fact to what it is about."""
@@ -48,3 +58,24 @@ def _known(fact: Record, end: str) -> Known:
     if end == OBJECT:
         return Known(inverse(relation), str(fact.metadata.get("subject", "")), fact.time.year)
     return Known(relation, str(fact.metadata.get("object", "")), fact.time.year)
+
+
+async def called(names: Sequence[Sequence[str]]) -> list[list[Record]]:
+    """For each of several things the entities that have one of its names, or one like it."""
+    flat = tuple(dict.fromkeys(name for each in names for name in each))
+    of = dict(zip(flat, await Entities(flat, alike=True), strict=True))
+    return [list({record.id: record for name in each for record in of[name]}.values()) for each in names]
+
+
+def names_of_all(records: Iterable[Record]) -> Iterator[str]:
+    """The names of several entities."""
+    for record in records:
+        yield record.text
+        yield from mention_of(record).aliases
+
+
+def different(names: Iterable[str], own: str) -> list[str]:
+    """Each name once, without an entity's own."""
+    found = {folded(name): name for name in names}
+    found.pop(folded(own), None)
+    return list(found.values())

@@ -10,7 +10,7 @@ from engram.operators.graph import wordlists as words
 from engram.operators.graph.alike import name_likeness, word_likeness
 from engram.operators.graph.names import Name, coarse, folded_name, parsed
 
-__all__ = ["SAME_FROM", "UNSURE_FROM", "Known", "Likeness", "Mention", "likeness"]
+__all__ = ["SAME_FROM", "UNSURE_FROM", "Known", "Likeness", "Mention", "likeness", "names_of"]
 
 SAME_FROM, UNSURE_FROM = 0.7, 0.3
 
@@ -137,6 +137,11 @@ def _facts(mention: Mention) -> Iterator[Known]:
     if coarse(mention.type) == "place":
         for qualifier in parsed(mention.name, "place").qualifiers:
             yield Known("in", qualifier)
+
+
+def names_of(mention: Mention) -> list[str]:
+    """Every name that it is told to have, its own first."""
+    return _names(mention, list(_facts(mention)))
 
 
 def _names(mention: Mention, facts: Sequence[Known]) -> list[str]:

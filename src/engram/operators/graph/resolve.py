@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engram.kernel.changes import Add, Change, Changes, Merge, Revise
-from engram.kernel.effects import Ask, Entities, Model, Read, Similar
+from engram.kernel.effects import Ask, Model, Read, Similar
 from engram.kernel.record import Record
-from engram.operators.graph.known import mention_of, told_of
-from engram.operators.graph.likeness import SAME_FROM, UNSURE_FROM, Likeness, Mention, likeness
+from engram.operators.graph.known import called, different, mention_of, names_of_all, told_of
+from engram.operators.graph.likeness import SAME_FROM, UNSURE_FROM, Likeness, Mention, likeness, names_of
 from engram.operators.graph.names import keys_of
 from engram.operators.retrieval.stated import folded
 
@@ -161,7 +161,7 @@ class Resolve:
     async def _candidates(self, items: Sequence[Named], book: _Book) -> list[list[tuple[_Entity, Likeness]]]:
         """For each name the entities that it may mean, likest first."""
         names = tuple(item.mention.name for item in items)
-        found = await Entities(names, alike=True)
+        found = await called([names_of(item.mention) for item in items])
         near = await Similar(names, self.k, ("entity",), self.near)
         cosines = [dict(pairs) for pairs in near]
         held = {record.id: record for records in found for record in records}
@@ -222,6 +222,7 @@ class _Book:
         self._fresh: list[_Entity] = []
         self._keys: dict[str, list[_Entity]] = {}
         self._of: dict[str, _Entity] = {}
+        self._into: dict[int, _Entity] = {}
 
     def know(self, record: Record, mention: Mention) -> None:
         """An entity that is there."""
@@ -236,11 +237,18 @@ class _Book:
         first, found = alike[0]
         self.take(first, item, found.why)
         for other, _ in alike[1:]:
-            self._merge(first, other)
+            self._merge(self._now(first), self._now(other))
         return True
+
+    def _now(self, entity: _Entity) -> _Entity:
+        """What an entity is part of by now."""
+        while id(entity) in self._into:
+            entity = self._into[id(entity)]
+        return entity
 
     def take(self, entity: _Entity, item: Named, reason: str) -> None:
         """A name means an entity."""
+        entity = self._now(entity)
         entity.take(item, reason)
         self._of[folded(item.mention.name)] = entity
         self._index(entity, item.mention.name)
@@ -279,8 +287,8 @@ class _Book:
             if entity.record is not None
         }
         return Resolved(
-            {name: places[id(entity)] for name, entity in self._of.items()},
-            {name: texts[id(entity)] for name, entity in self._of.items()},
+            {name: places[id(self._now(entity))] for name, entity in self._of.items()},
+            {name: texts[id(self._now(entity))] for name, entity in self._of.items()},
             Changes(tuple(changes)),
             merged,
         )
@@ -288,13 +296,20 @@ class _Book:
     def _merge(self, first: _Entity, other: _Entity) -> None:
         """Two entities that one name means are one, if nothing speaks against it."""
         ours = first.record is not None and first.record.made_by is not None
-        if not ours or other.record is None or other.record.made_by is None or other.touched:
+        if (
+            not ours
+            or other.record is None
+            or other.record.made_by is None
+            or other.touched
+            or first is other
+        ):
             return
         found = likeness(first.mention, other.mention)
         if found.score < self._rules.same:
             return
         first.others.append(other.record)
         first.reasons.append(f"the same as {other.name}: {found.why}")
+        self._into[id(other)] = first
         self.known.pop(other.record.id)
 
     def _index(self, entity: _Entity, name: str) -> None:
@@ -327,7 +342,7 @@ class _Book:
             return []
         if entity.others:
             others = tuple((other.id, other.version) for other in entity.others)
-            names = _different((*entity.mention.aliases, *_names_of(entity.others)), record.text)
+            names = different((*entity.mention.aliases, *names_of_all(entity.others)), record.text)
             more = {**record.metadata, "aliases": names}
             return [Merge(record.id, record.version, others, reason=reason, metadata=more)]
         more = {**record.metadata, "aliases": [*entity.mention.aliases, *entity.aliases]}
@@ -343,19 +358,6 @@ class _Book:
         if not sources:
             return []
         return [Revise(record.id, record.version, sources=sources, reason="named again")]
-
-
-def _names_of(records: Iterable[Record]) -> Iterable[str]:
-    for record in records:
-        yield record.text
-        yield from mention_of(record).aliases
-
-
-def _different(names: Iterable[str], own: str) -> list[str]:
-    """Each name once, without an entity's own."""
-    found = {folded(name): name for name in names}
-    found.pop(folded(own), None)
-    return list(found.values())
 
 
 def _once(named: Sequence[Named]) -> Iterable[Named]:
