@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -101,9 +103,15 @@ def chosen_policies(named: Sequence[str]) -> list[str]:
 
 
 def evaluate(
-    data: DataSet, policy: str, ks: Sequence[int], step: Callable[[], object] = lambda: None
+    data: DataSet,
+    policy: str,
+    ks: Sequence[int],
+    step: Callable[[], object] = lambda: None,
+    url: str | None = None,
 ) -> Measured:
     """Ask every question of a data set, each conversation in a store of its own; `step` is called after each.
+
+    With a `url` each is in a tenant of its own there, and is forgotten again.
 
     Raises `InvalidInput` where no question has evidence.
     """
@@ -113,21 +121,46 @@ def evaluate(
     notes: set[str] = set()
     for conversation in data.conversations:
         asked += _ask_all(
-            conversation, policy, ks, range(-len(asked) % every, len(conversation.questions), every), notes
+            conversation,
+            policy,
+            ks,
+            range(-len(asked) % every, len(conversation.questions), every),
+            notes,
+            url,
         )
         step()
     return replace(_summary(data.name, policy, ks, asked), notes=tuple(sorted(notes)))
 
 
 def _ask_all(
-    conversation: Conversation, policy: str, ks: Sequence[int], packed: range, notes: set[str]
+    conversation: Conversation,
+    policy: str,
+    ks: Sequence[int],
+    packed: range,
+    notes: set[str],
+    url: str | None,
 ) -> list[_Asked]:
-    with TemporaryDirectory() as folder, Memory(f"sqlite:///{folder}/bench.db", policy=policy) as memory:
+    with _memory(policy, url) as memory:
         origins = _remember(memory, conversation, notes)
         return [
             _ask(memory, conversation, question, ks, origins, packed=place in packed)
             for place, question in enumerate(conversation.questions)
         ]
+
+
+@contextmanager
+def _memory(policy: str, url: str | None) -> Iterator[Memory]:
+    """A memory that holds nothing, and is gone afterwards."""
+    if url is None:
+        with TemporaryDirectory() as folder, Memory(f"sqlite:///{folder}/bench.db", policy=policy) as memory:
+            yield memory
+        return
+    with Memory(url, policy=policy) as everybody:
+        memory = everybody.scoped(tenant=f"bench-{token_hex(8)}")
+        try:
+            yield memory
+        finally:
+            memory.forget(everyone=True)
 
 
 def _remember(memory: Memory, conversation: Conversation, notes: set[str]) -> dict[str, str]:

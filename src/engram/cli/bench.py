@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from engram.cli.group import DefaultGroup
-from engram.cli.options import Json, Paths, PolicyName, known_policy
+from engram.cli.options import Json, Paths, PolicyName, PolicyNames
 
 if TYPE_CHECKING:
     from engram.bench.run import Measured
 
-__all__ = ["bench", "numbers"]
+__all__ = ["Depths", "bench", "numbers"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,16 @@ def _told(measured: Measured) -> Measured:
     return measured
 
 
+def _show(measured: Sequence[Measured]) -> None:
+    """What was measured on one set of conversations, as tables."""
+    from engram.bench import report
+    from engram.cli.output import output
+
+    console = output()
+    tables = report.category_tables(measured, console.width)
+    console.print(report.recall_table(measured), *tables, sep="\n")
+
+
 def _draw(draw: Callable[[Sequence[T], Path], None], found: Sequence[T], path: Path, *, quiet: bool) -> None:
     """Draw what was found, and say where."""
     from engram.cli.output import output
@@ -54,6 +64,7 @@ def _draw(draw: Callable[[Sequence[T], Path], None], found: Sequence[T], path: P
         output().print(f"drawn to {path}", markup=False, soft_wrap=True)
 
 
+Depths = Annotated[str, typer.Option("--k", metavar="K,K…", help="Depths at which recall is taken.")]
 Svg = Annotated[
     Path | None,
     typer.Option("--svg", metavar="FILE", help="Draw a picture, .svg or .png (needs engram\\[plots])."),
@@ -63,21 +74,15 @@ Svg = Annotated[
 @bench.command(epilog="Example: [bold]engram bench recall conversations/ --policy rrf --k 5,10[/bold]")
 def recall(
     paths: Paths,
-    policy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--policy",
-            metavar="NAME",
-            help="A memory method; may be given again. Default: fusion.",
-            callback=known_policy,
-        ),
-    ] = None,
-    k: Annotated[
-        str, typer.Option("--k", metavar="K,K…", help="Depths at which recall is taken.")
-    ] = "5,10,20,50",
+    policy: PolicyNames = None,
+    k: Depths = "5,10,20,50",
     bare: Annotated[
         bool, typer.Option("--bare", help="Leave out the entities and triples that documents bring.")
     ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Measure on this store, in tenants that are forgotten again."),
+    ] = None,
     svg: Svg = None,
     json: Json = False,
 ) -> None:
@@ -88,24 +93,22 @@ def recall(
     documents bring are given along, and policies make use of them.
     """
     from engram.bench import load, plots, plots_recall, report, run
-    from engram.cli.output import output, progress
+    from engram.cli.output import progress
 
     plots.ready(svg)
     ks, policies = numbers(k), run.chosen_policies(policy or [])
     data = load.data_sets(paths)
     data = [load.bare(item) for item in data] if bare else data
-    console = output()
     found: list[run.Measured] = []
     with progress(sum(len(item.conversations) for item in data) * len(policies), "measuring") as step:
         for item in data:
-            measured = []
+            measured: list[run.Measured] = []
             for name in policies:
-                measured.append(_told(run.evaluate(item, name, ks, step)))
+                measured.append(_told(run.evaluate(item, name, ks, step, url)))
                 if json:
                     print(report.json_line(measured[-1].to_dict()), flush=True)
             if not json:
-                tables = report.category_tables(measured, console.width)
-                console.print(report.recall_table(measured), *tables, sep="\n")
+                _show(measured)
             found += measured
     if svg is not None:
         _draw(plots_recall.draw_recall, found, svg, quiet=json)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engram.cli.options import Json, Opening, Paths, known_policy, policies
+from engram.cli.bench import Depths, numbers
+from engram.cli.options import Json, Opening, Paths, PolicyNames, known_policy, policies
 
 if TYPE_CHECKING:
     from engram.bench.compare import Outcome, Settings
@@ -18,37 +19,37 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
+Against = Annotated[
+    str | None,
+    typer.Option(
+        "--against", metavar="NAME", help="What p is against. Default: fusion.", callback=known_policy
+    ),
+]
+Judge = Annotated[
+    str | None, typer.Option("--judge", metavar="SPEC", help="Who marks answers. Default: --model.")
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=0, help="Processes; 0: one a core.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Keeps outcomes: a comparison that was stopped goes on."),
+]
+Svg = Annotated[
+    Path | None, typer.Option("--svg", metavar="FILE", help="Draw quality against cost, .svg or .png.")
+]
+
+
 def compare(
     context: typer.Context,
     paths: Paths,
-    policy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--policy", metavar="NAME", help="A memory method; give it again for more.", callback=known_policy
-        ),
-    ] = None,
+    policy: PolicyNames = None,
     all_: Annotated[bool, typer.Option("--all", help="Every method that is installed.")] = False,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", metavar="NAME", help="What p is against. Default: fusion.", callback=known_policy
-        ),
-    ] = None,
-    k: Annotated[str, typer.Option("--k", metavar="K,K…", help="Depths at which recall is taken.")] = "5,10",
-    judge: Annotated[
-        str | None, typer.Option("--judge", metavar="SPEC", help="Who marks answers. Default: --model.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Keeps outcomes: a comparison that was stopped goes on."),
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", min=0, help="Processes; 0: one a core.")
-    ] = 0,
+    against: Against = None,
+    k: Depths = "5,10",
+    judge: Judge = None,
+    out: Out = None,
+    jobs: Jobs = 0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of memories, intervals and tests.")] = 0,
-    svg: Annotated[
-        Path | None, typer.Option("--svg", metavar="FILE", help="Draw quality against cost, .svg or .png.")
-    ] = None,
+    svg: Svg = None,
     json: Json = False,
 ) -> None:
     """Compare memory methods on the same conversations.
@@ -60,7 +61,6 @@ def compare(
     from engram.bench import plots
     from engram.bench.compare import Settings
     from engram.bench.compared import compared
-    from engram.cli.bench import numbers
     from engram.config import DEFAULT_POLICY
 
     if bool(policy) == all_:
@@ -76,11 +76,15 @@ def compare(
     found = compared(outcomes, reference, seed)
     _shown(found, as_json=json)
     if svg is not None:
-        from engram.bench.plots_compare import draw_compared
+        _drawn(found, svg, quiet=json)
 
-        draw_compared(found, svg)
-        if not json:
-            print(svg)
+
+def _drawn(found: list[Compared], path: Path, *, quiet: bool) -> None:
+    from engram.bench.plots_compare import draw_compared
+
+    draw_compared(found, path)
+    if not quiet:
+        print(path)
 
 
 def _outcomes(

@@ -32,6 +32,7 @@ __all__ = [
     "Opening",
     "Paths",
     "PolicyName",
+    "PolicyNames",
     "Run",
     "Tenant",
     "Url",
@@ -99,6 +100,16 @@ PolicyName = Annotated[
         "--policy",
         metavar="NAME",
         help="The memory method. Default: fusion.",
+        autocompletion=policies,
+        callback=known_policy,
+    ),
+]
+PolicyNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="A memory method; give it again for more.",
         autocompletion=policies,
         callback=known_policy,
     ),
