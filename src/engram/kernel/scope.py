@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from engram.kernel.errors import InvalidInput
 
@@ -75,17 +76,22 @@ class Scope:
         every = list(scopes)
         if not every:
             raise InvalidInput("a derived record needs at least one source")
-        first = every[0]
-        if all(scope is first or scope == first for scope in every):
-            return first
-        if any(scope.tenant != first.tenant for scope in every):
-            raise InvalidInput("sources of two tenants cannot be joined in one record")
-        common = {
-            field: getattr(first, field)
-            for field in SCOPE_FIELDS[1:]
-            if all(getattr(scope, field) == getattr(first, field) for scope in every)
-        }
-        return Scope(first.tenant, **common)
+        common = every[0]
+        for scope in every:
+            if scope is not common:
+                common = _common(common, scope)
+        return common
+
+
+@lru_cache(maxsize=1024)
+def _common(one: Scope, other: Scope) -> Scope:
+    """The fields that two scopes share."""
+    if one.tenant != other.tenant:
+        raise InvalidInput("sources of two tenants cannot be joined in one record")
+    same = {
+        field: getattr(one, field) for field in SCOPE_FIELDS if getattr(one, field) == getattr(other, field)
+    }
+    return Scope(**same)
 
 
 def _check_id(field: str, value: object) -> None:
