@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -98,6 +99,19 @@ def test_the_measured_recall_is_what_a_plain_loop_gives() -> None:
     assert 0 < measured.recall[1] <= 0.5
     assert measured.auroc is not None
     assert 0 < measured.context_tokens <= 1500
+
+
+@pytest.mark.parametrize("policy", ["fusion", "bm25"])
+def test_a_store_that_is_named_gives_the_same_and_keeps_nothing(tmp_path: Path, policy: str) -> None:
+    data, url = (
+        talk([*QUESTIONS, Question("Who sang?", frozenset(), "never said")]),
+        f"sqlite:///{tmp_path}/m.db",
+    )
+    with Memory(url) as memory:
+        memory.add("mine", user_id="talk")
+        own, named = (evaluate(data, policy, (1, 5), url=where) for where in (None, url))
+        assert (own.recall, own.auroc, own.by_category) == (named.recall, named.auroc, named.by_category)
+        assert [scope.tenant for scope, _ in memory._bound.core.store.scopes()] == ["default"]
 
 
 def test_the_line_has_the_published_keys() -> None:

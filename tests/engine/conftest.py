@@ -17,16 +17,26 @@ Open = Callable[..., Memory]
 
 ON_POSTGRES = frozenset({"test_add", "test_forget", "test_undo", "test_edges", "test_updates", "test_worker"})
 """The modules whose tests run on PostgreSQL as well; with `ENGRAM_FULL` set all do."""
+HERE = Path(__file__).parent
 FULL = bool(os.environ.get("ENGRAM_FULL"))
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "url" in metafunc.fixturenames:
-        also = FULL or metafunc.module.__name__.rpartition(".")[2] in ON_POSTGRES
-        metafunc.parametrize("url", ["ram", "sqlite", *["postgres"][: int(also)]], indirect=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left = [] if FULL else [item for item in items if _left_out(item) and item.path.stem not in ON_POSTGRES]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
 
 
-@pytest.fixture
+def _left_out(item: pytest.Item) -> bool:
+    """Whether a test of this folder would run on PostgreSQL, and its module is not among those that do."""
+    call = getattr(item, "callspec", None)
+    if item.path.parent != HERE or item.path.stem in ON_POSTGRES or call is None:
+        return False
+    return bool(call.params.get("url") == "postgres")
+
+
+@pytest.fixture(params=["ram", "sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))

@@ -14,7 +14,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from typer.testing import CliRunner
 
+from engram import Memory
+from engram.cli.app import app
+from engram.engine.worker import Worker
 from engram.kernel.errors import ConfigError, Conflict, MissingExtra, NeedsMigration, StoreError
 from engram.kernel.protocols import (
     Batch,
@@ -482,3 +486,58 @@ def test_without_the_driver_the_extra_is_named(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert str(MissingExtra("PostgreSQL", "postgres")) in said.stdout
+
+
+class TestTheCommandLine:
+    """The commands that look after a store, on this one."""
+
+    def run(self, url: str, *arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["--url", url, *arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def test_from_add_to_doctor(self, postgres_url: str, tmp_path: Path) -> None:
+        assert "no store" in self.run(postgres_url, "migrate", "--status")
+        assert "stored" in self.run(postgres_url, "add", "My cat is called Plum.", "--user", "ada")
+        assert "Plum" in self.run(postgres_url, "search", "cat", "--user", "ada")
+        assert "the latest" in self.run(postgres_url, "migrate", "--status")
+        assert "nothing to do" in self.run(postgres_url, "migrate", "--dry-run")
+        assert "1" in self.run(postgres_url, "stats")
+        assert "all agree" in self.run(postgres_url, "verify")
+        assert "1 records" in self.run(postgres_url, "export", str(tmp_path / "out.jsonl"))
+        assert "0 jobs done" in self.run(postgres_url, "worker", "--once")
+        told = self.run(postgres_url, "doctor")
+        assert "PostgreSQL" in told
+        assert "wrong" not in told
+        self.run(postgres_url, "forget", "--user", "ada", "--yes")
+        assert "nothing that was forgotten is left" in self.run(postgres_url, "doctor")
+
+    def test_a_server_that_is_away(self) -> None:
+        url = "postgresql://nobody@127.0.0.1:1/nothing"
+        assert "start the server" in self.run(url, "doctor", code=1)
+        assert "cannot be reached" in self.run(url, "stats", code=1)
+
+
+def test_a_worker_that_waits_is_woken(postgres_url: str) -> None:
+    with closing(Memory(postgres_url, policy="mem0")) as memory, closing(Memory(postgres_url)) as waiting:
+        memory.add("I live in Porto.", user_id="ana")
+        worker = Worker(waiting._bound.core, poll=60.0)
+        waiting._bound.core.policy = memory._bound.core.policy
+        done: list[float] = []
+
+        def work() -> None:
+            done.extend(time.monotonic() for _ in worker.work())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(1.0)
+        began = time.monotonic()
+        memory.add("I moved to Braga.", user_id="ana", wait=False)
+        deadline = began + 20
+        while not done and time.monotonic() < deadline:
+            time.sleep(0.02)
+        worker.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert done
+        assert done[0] - began < 10
