@@ -219,14 +219,14 @@ def test_two_entities_that_a_name_joins_are_merged_and_undone(scripted: Scripted
 
 def test_a_merge_and_both_names_in_one_message(open_memory: Open) -> None:
     memory = open_memory(policy="zep")
-    for number, triple in enumerate(
-        (
-            ["Tidal Bank", "founded in", "1994"],
-            ["Meridian Group", "sponsors", "rowing"],
-            ["Meridian Group", "formerly known as", "Tidal Bank"],
-        )
-    ):
-        receipt = memory.add({"content": f"({number})", "triples": [triple]}, user_id="ana")
+    triples = (
+        ["Tidal Bank", "founded in", "1994"],
+        ["Meridian Group", "sponsors", "rowing"],
+        ["Meridian Group", "formerly known as", "Tidal Bank"],
+    )
+    *_, receipt = [
+        memory.add({"content": "(a table)", "triples": [triple]}, user_id="ana") for triple in triples
+    ]
     assert any("the same as Tidal Bank" in item.reason for item in receipt.items)
     assert [item.event for item in receipt.items].count("merged") == 1
     assert len([text for text in texts(memory, "entity") if text in ("Tidal Bank", "Meridian Group")]) == 1

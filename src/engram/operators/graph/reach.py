@@ -49,8 +49,8 @@ async def by_three(
     """The ids that words, meaning and the graph find, best first, 2 `query.depth` of each; and their steps.
 
     After Zep (arXiv:2501.13956, section 3.1). The graph is walked from the entities that the query names, or
-    else from those that the best by the other two are about; of one distance, what those find better goes first (fused
-    by reciprocal rank with `constant`).
+    else from those that the best by the other two are about; of one distance, what those find better goes
+    first (fused by reciprocal rank with `constant`).
     """
     signals = {"bm25": "bm25_turn", "cosine": "dense_turn"}
     columns = await Score(

@@ -101,7 +101,7 @@ class Alike(_Map[str]):
         for key in keys_of(name):
             for id in (ids := self.of(key, read)):
                 weights[id] = weights.get(id, 0.0) + 1 / len(ids)
-        return sorted(weights, key=lambda id: (-weights[id], id))[:most]
+        return sorted(weights, key=lambda entity: (-weights[entity], entity))[:most]
 
 
 def _keys(entity: Record) -> Iterator[str]:
