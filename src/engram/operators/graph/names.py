@@ -16,12 +16,23 @@ __all__ = ["Name", "coarse", "folded_name", "keys_of", "parsed", "sound"]
 _LETTERS = {"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l"}
 _CYRILLIC = {
     **dict(zip("абвгдезийклмнопрстуфыэіїґ", "abvgdeziiklmnoprstufyeiig", strict=True)),
-    **{"ж": "zh", "\u0445": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ю": "yu", "я": "ya"},
-    **{"ё": "e", "ъ": "", "ь": "", "є": "ye"},
+    "ж": "zh",
+    "\u0445": "kh",
+    "ц": "ts",
+    "ч": "ch",
+    "ш": "sh",
+    "щ": "shch",
+    "ю": "yu",
+    "я": "ya",
+    "ё": "e",
+    "ъ": "",
+    "ь": "",
+    "є": "ye",
 }
 _GREEK = {
     **dict(zip("αβγδεζηικλμνξοπρσςτυφωχ", "avgdeziiklmnxoprsstyfoh", strict=True)),
-    **{"θ": "th", "ψ": "ps"},
+    "θ": "th",
+    "ψ": "ps",
 }
 _LONGEST = 300
 _TABLE = str.maketrans(_LETTERS | _CYRILLIC | _GREEK)
