@@ -20,6 +20,7 @@ from engram.kernel.errors import Conflict
 from engram.kernel.protocols import (
     Batch,
     EndJob,
+    Entry,
     Expunge,
     Job,
     Mark,
@@ -173,28 +174,28 @@ def test_whoever_watches_is_told_of_jobs_of_others(postgres_url: str) -> None:
         assert not told.wait(0.3)
 
 
-def test_readers_never_miss_a_number(postgres_url: str) -> None:
-    """Who follows by number sees each record once, in order, while others commit at once."""
-    seen: list[str] = []
+@pytest.mark.parametrize("history", [False, True])
+def test_readers_never_miss_a_number(postgres_url: str, history: bool) -> None:
+    """Who follows by number knows everything in the end, while others put and supersede at once."""
+    known: dict[tuple[str, int], Entry] = {}
     ended = threading.Event()
 
     def follow() -> None:
         with closing(open_store(postgres_url)) as store:
-            after = 0
-            while True:
+            after, last = 0, False
+            while not last:
                 last = ended.is_set()
-                position = store.sequence()
-                page = store.entries(Scope(), after, 10_000)
-                seen.extend(entry.id for entry in page)
-                after = max(after, page[-1].sequence if page else 0, position.last if not page else 0)
-                if last:
-                    return
+                page = store.entries(Scope(), after, 10_000, history)
+                known.update({(entry.id, entry.version): entry for entry in page})
+                after = page[-1].sequence if page else after
 
     def write(store: Store, name: int) -> None:
         for number in range(40):
-            store.commit(
-                Batch(tuple(Put(a_record(f"{name}/{number}/{part}")) for part in range(1 + number % 3)))
-            )
+            puts = [Put(a_record(f"{name}/{number}/{part}")) for part in range(1 + number % 3)]
+            id = store.commit(Batch(tuple(puts))).ids[-1]
+            if number % 2:
+                new = a_record("again", id=id, known=Interval(day(1)))
+                store.commit(Batch((Supersede(new, 1), Put(a_record(f"{name}/{number}/beside")))))
 
     with closing(open_store(postgres_url)) as store:
         follower = threading.Thread(target=follow)
@@ -205,7 +206,9 @@ def test_readers_never_miss_a_number(postgres_url: str) -> None:
             thread.join()
         ended.set()
         follower.join()
-        assert seen == [record.id for record in store.select(Select())]
+        entries = store.entries(Scope(), 0, 10_000, history)
+        wanted = {(entry.id, entry.version): entry for entry in entries}
+        assert {key: known.get(key) for key in wanted} == wanted
 
 
 class TestErasing:

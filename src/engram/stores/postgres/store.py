@@ -72,7 +72,9 @@ class PostgresStore:
     def entries(self, scope: Scope, after: int = 0, limit: int = 5000, history: bool = False) -> list[Entry]:
         """Index entries with a sequence above `after`, by sequence."""
         return self._database.read(
-            lambda session: read.entries(session, scope, after, limit, history=history), scope.tenant
+            lambda session: read.entries(session, scope, after, limit, history=history),
+            scope.tenant,
+            whole=history,  # two tables: a commit between them must be in both or in none
         )
 
     def sequence(self) -> Position:
