@@ -67,7 +67,7 @@ class Server:
         self._server.ensure_postgres_running()
 
     def stop(self) -> None:
-        """Stop it; where several processes use it, the last one does."""
+        """Stop it and remove its folder; where several processes use it, the last one does."""
         self._server.cleanup()
 
     @property
@@ -77,18 +77,14 @@ class Server:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Only one process at a time."""
-    lock = folder.with_suffix(".lock")
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            time.sleep(0.05)
+    """Only one process at a time, by a lock on the folder around it, which ends with its holder."""
+    fcntl = pytest.importorskip("fcntl", reason="the tests' own server needs Unix")
+    around = os.open(folder.parent, os.O_RDONLY)
     try:
+        fcntl.flock(around, fcntl.LOCK_EX)
         yield
     finally:
-        lock.unlink()
+        os.close(around)
 
 
 def server_in(folder: Path) -> Server:
