@@ -109,3 +109,39 @@ def test_merging_over_runs_makes_a_record_of_neither(open_memory: Open) -> None:
     assert {edge.source for edge in memory.graph(hit.id, user_id="ana").edges} == {hit.id}
     assert memory.search("joined", user_id="ana", run_id="one") == []
     assert memory.verify().ok
+
+
+def test_edges_that_stand_on_it_stand_on_what_took_its_place(open_memory: Open) -> None:
+    memory = open_memory(policy="zep")
+    for day, run, city in (("01-01", "one", "Porto"), ("01-05", "two", "Porto"), ("03-01", "three", "Oslo")):
+        memory.add(
+            {
+                "content": f"Ana lives in {city}.",
+                "time": f"2024-{day}T12:00Z",
+                "triples": [["Ana", "lives_in", city]],
+            },
+            user_id="ana",
+            run_id=run,
+        )
+    graph = memory.graph("Ana", types="lives_in", user_id="ana")
+    names = {node.id: node.text for node in graph.nodes}
+    assert [names[edge.target] for edge in graph.edges] == ["Oslo"]
+    then = memory.as_of(valid="2024-02-01").graph("Ana", types="lives_in", user_id="ana")
+    assert [node.text for node in then.nodes if node.text in ("Porto", "Oslo")] == ["Porto"]
+    assert all(memory.get(id, user_id="ana") for edge in graph.edges for id in edge.sources)
+    assert memory.verify().ok
+
+
+def test_an_edge_outlives_the_first_run_that_said_it(open_memory: Open) -> None:
+    memory = open_memory(policy="zep")
+    triples = [["Tolka", "rises near", "Vellmoor"], ["Vellmoor", "has", "a foundry"]]
+    for run in ("one", "two", "three"):
+        message = {"content": "The Tolka rises near Vellmoor.", "triples": triples}
+        memory.add(message, user_id="ana", run_id=run)
+    memory.tend(user_id="ana")
+    assert [hit.record.kind for hit in memory.search("Tolka", user_id="ana", filters={"kind": "summary"})]
+    memory.forget(user_id="ana", run_id="one")
+    memory.wait()
+    edges = memory.graph("Tolka", types="rises near", user_id="ana").edges
+    assert [edge.type for edge in edges] == ["rises near"]
+    assert memory.verify().ok

@@ -75,13 +75,15 @@ class Relations:
         self._then[id] = None if end is None else replace(edge, valid=Interval(edge.valid.start, end))
 
     def move(self, others: Collection[str], into: Record) -> None:
-        """Let `into` stand where `others` stood; edges between them end."""
-        for edge in self._core.store.edges(SelectEdges(touching=tuple(others))):
-            if edge.id not in self._then:
-                self._stored[edge.id] = self._then[edge.id] = edge
+        """Let `into` stand where `others` stood, at edges' ends and beneath edges; those between them end."""
+        ids = tuple(others)
+        for pattern in (SelectEdges(touching=ids), SelectEdges(standing_on=ids)):
+            for edge in self._core.store.edges(pattern):
+                if edge.id not in self._then:
+                    self._stored[edge.id] = self._then[edge.id] = edge
         for id, then in list(self._then.items()):
-            if then is not None and {then.source, then.target} & set(others):
-                self._then[id] = _moved(then, others, into)
+            if then is not None and not {then.source, then.target, *then.sources}.isdisjoint(ids):
+                self._then[id] = _moved(then, ids, into)
 
     def operations(self) -> Iterator[Op]:
         """What brings every edge to where it shall stand."""
@@ -103,9 +105,13 @@ class Relations:
 
 def _moved(edge: Edge, others: Collection[str], into: Record) -> Edge | None:
     source, target = (into.id if end in others else end for end in (edge.source, edge.target))
+    causes = tuple(dict.fromkeys(into.id if id in others else id for id in edge.sources))
+    if (source, target) == (edge.source, edge.target):
+        return replace(edge, sources=causes)
     if source == target:
         return None
-    return replace(edge, source=source, target=target, scope=Scope.shared([edge.scope, into.scope]))
+    scope = Scope.shared([edge.scope, into.scope])
+    return replace(edge, source=source, target=target, scope=scope, sources=causes)
 
 
 def _succession(old: Edge, new: Edge | None, now: datetime) -> Iterator[Op]:
