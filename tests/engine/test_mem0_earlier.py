@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from engine.test_mem0 import Scripted, fact, facts, held, say, scripted, texts
+import pytest
+
+from engine.replies import held, say
+from engine.test_mem0 import Scripted, decide, fact, facts, scripted, texts
 
 __all__ = ["scripted"]
 
@@ -40,6 +44,37 @@ def test_a_name_from_an_earlier_message_goes_when_that_is_erased(scripted: Scrip
     memory.wait()
     assert texts(memory) == ["She lives in Rome"]
     assert "Maria" not in model.asked[-1]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [facts(fact("Maria", "lives_in", "Rome"))],
+        [facts(fact("Maria", "likes", "Rome")), decide((1, "NOOP", 1, "follows from it"))],
+        [facts(fact("Maria", "rents", "a flat in Rome")), decide((1, "UPDATE", 1, "says more"))],
+    ],
+    ids=["said again", "NOOP", "UPDATE"],
+)
+def test_what_a_known_fact_has_from_an_earlier_message_too_goes_with_it(
+    scripted: Scripted, second: list[Any]
+) -> None:
+    memory, _ = scripted(ROME, *second, facts(fact("She", "lives_in", "Rome")))
+    first = say(memory, "Maria lives in Rome.")
+    say(memory, "She does, in a flat.", "2026-01-02")
+    assert "Maria" in "".join(texts(memory))
+    memory.forget([first.ids[0]], user_id="ana")
+    memory.wait()
+    assert texts(memory) == ["She lives in Rome"]
+
+
+def test_what_was_taken_back_supports_nothing(scripted: Scripted) -> None:
+    memory, _ = scripted(ROME, ROME)
+    first = say(memory, "Maria lives in Rome.")
+    say(memory, "Rome is where Maria lives.", "2026-01-02")
+    (known,) = held(memory)
+    memory.undo(str(known.opened))
+    memory.forget([first.ids[0]], user_id="ana")
+    assert texts(memory) == []
 
 
 def test_a_message_told_late_is_shown_what_was_said_before_it(scripted: Scripted) -> None:

@@ -254,3 +254,16 @@ def test_attributes_may_not_be_called_as_engrams_own_fields() -> None:
         Schema(facts=[Met])
     with pytest.raises(ConfigError, match=r"Place.type is a name of engram's own"):
         Schema(entities=[Place])
+
+
+def test_an_attribute_goes_with_the_turn_that_told_it(scripted: Scripted) -> None:
+    with_position = fact("works_at", "Galp", position="chemist")
+    memory, _ = scripted(
+        reply(with_position), reply(fact("works_at", "Galp")), reply(fact("works_at", "Galp"))
+    )
+    first = memory.add("I am a chemist at Galp.", user_id="ana")
+    memory.add("I work at Galp.", user_id="ana")
+    memory.forget([first.ids[0]], user_id="ana")
+    memory.wait()
+    (record,) = [found for found in memory.get_all(user_id="ana") if found.kind == "fact"]
+    assert (record.text, record.metadata.get("position")) == ("Ana works at Galp", None)

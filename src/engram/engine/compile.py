@@ -13,6 +13,7 @@ from engram.engine.erasing import RETIRED_BY, erasure
 from engram.engine.ingest import check_text, json_value
 from engram.engine.relations import Relations
 from engram.engine.results import Item
+from engram.engine.surviving import grown
 from engram.kernel import changes as ch
 from engram.kernel.errors import Conflict, InvalidInput
 from engram.kernel.policy import Policy
@@ -184,7 +185,7 @@ class _Compiler:
             change.reason,
             text=old.text if change.text is None else check_text(change.text, "Revise.text"),
             metadata=old.metadata if change.metadata is None else _plain(change.metadata, "Revise.metadata"),
-            sources=_union(old.sources, [source.id for source in more]),
+            sources=grown(old, [source.id for source in more]),
         )
 
     def _grow(self, old: Record, more: Sequence[Record], reason: str, **fields: Any) -> Record:

@@ -9,31 +9,55 @@ from engram.engine.core import Core
 from engram.kernel.protocols import CloseEdge, Op, SelectEdges
 from engram.kernel.record import Record
 
-__all__ = ["ends_of_edges", "kept_metadata", "supported"]
+__all__ = ["ends_of_edges", "grown", "kept_metadata", "supported"]
 
 _SELF_SUPPORTING = ("fact", "entity")
+_OF_TEXT = frozenset({"subject", "relation", "object", "confidence", "importance", "when", "said", "placed"})
+
+
+def grown(old: Record, told: Sequence[str]) -> tuple[str, ...]:
+    """The sources of a record's next version, which was written of `told`.
+
+    Of a fact or an entity, these stand last, the new ones first: so the first new one tells where those begin
+    that what is new stands on, also where some of them had told of it before.
+    """
+    if old.kind not in _SELF_SUPPORTING:
+        return tuple(dict.fromkeys([*old.sources, *told]))
+    new = [id for id in dict.fromkeys(told) if id not in old.sources]
+    again = {id for id in told if id in old.sources} if new else set[str]()
+    before = (id for id in old.sources if id not in again)
+    return (*before, *new, *(id for id in old.sources if id in again))
 
 
 def supported(versions: Sequence[Record], gone: Collection[str]) -> bool:
     """Whether sources that joined in one step, all of them surviving, give the text that stands now.
 
-    What joined an entity with metadata, such as another name, has told of that and not of its own name.
+    What joined an entity with metadata, such as another name, has told of that and not of its own name. A
+    fact's metadata beside its text, such as what a schema asks for, has to be told by survivors too.
     """
     last = versions[-1]
     if last.kind not in _SELF_SUPPORTING:
         return False
-    return any(
-        not joined & set(gone) and version.text == last.text and not (version.kind == "entity" and beside)
+    told = any(
+        not joined & set(gone)
+        and joined <= set(last.sources)
+        and version.text == last.text
+        and not (version.kind == "entity" and beside)
         for version, joined, beside in _steps(versions)
         if joined
     )
+    if not told or last.kind == "entity":
+        return told
+    kept = _metadata_kept(versions, gone)
+    return all(kept.get(key) == value for key, value in last.metadata.items() if key not in _OF_TEXT)
 
 
 def kept_metadata(versions: Sequence[Record], gone: Collection[str]) -> Mapping[str, Any]:
     """An entity's metadata without what came with sources that are gone; another record's as it stands."""
-    last = versions[-1]
-    if last.kind != "entity":
-        return last.metadata
+    return _metadata_kept(versions, gone) if versions[-1].kind == "entity" else versions[-1].metadata
+
+
+def _metadata_kept(versions: Sequence[Record], gone: Collection[str]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     before: Mapping[str, Any] = {}
     for version, joined, _ in _steps(versions):
@@ -60,10 +84,12 @@ def ends_of_edges(core: Core, closed: Collection[str]) -> Iterator[Op]:
 
 
 def _steps(versions: Sequence[Record]) -> Iterator[tuple[Record, set[str], bool]]:
-    """Each version, the sources that joined with it, and whether only metadata changed besides."""
+    """Each version, the sources that it was written of, and whether only metadata changed besides."""
     before: Record | None = None
     for version in versions:
-        joined = set(version.sources) - set(before.sources if before else ())
+        known = set(before.sources if before else ())
+        first = next((n for n, id in enumerate(version.sources) if id not in known), len(version.sources))
+        joined = set(version.sources[first:])
         beside = before is not None and version.text == before.text and version.metadata != before.metadata
         yield version, joined, beside
         before = version

@@ -140,7 +140,7 @@ class Compare:
             memory = shown[number - 1]
             match decision.action:
                 case "NOOP":
-                    ledger.confirm(memory.id, (item.turn.id,), reason)
+                    ledger.confirm(memory.id, item.sources, reason)
                 case "UPDATE":
                     placed |= not self._reworded(ledger, item, memory, reason)
                 case "DELETE":
@@ -168,7 +168,7 @@ class Compare:
         valid = item.fact.valid(item.turn.time)
         at = valid.end if item.fact.ended else valid.start
         why = f"{reason} ({item.fact.text[:_LONGEST]})"
-        return ledger.end(memory.id, at or item.turn.time, (item.turn.id,), why)
+        return ledger.end(memory.id, at or item.turn.time, item.sources, why)
 
 
 def _is_known(item: Said, near: Iterable[tuple[Record, float]]) -> bool:
