@@ -23,7 +23,7 @@ from engram.engine import queue
 from engram.kernel.chat import ChatModel
 from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect
-from engram.kernel.errors import Conflict, ModelError, NotFound
+from engram.kernel.errors import Conflict, EngramError, ModelError, NotFound
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import Select, Store
 from engram.policies.mem0 import Mem0
@@ -36,6 +36,8 @@ __all__ = ["KINDS", "OTHERS", "Case", "Lived", "Violation", "cases", "live"]
 
 KINDS = (*FAULTS, "crash at a commit")
 """The kinds of faults that a life meets."""
+BUGS = (AssertionError, AttributeError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a mistake in the code raises; `Violation` is one of the first."""
 CANARY = "Zanzibar"
 SECRET = f"I once lived in {CANARY} with Berta."
 EDITED = "My favourite fruit is quince."
@@ -98,7 +100,7 @@ def live(case: Case, seed: int, folder: Path, rate: float = 0.04) -> Lived:
         life.lead()
         life.finish()
         _no_trace(folder)
-    except Exception as error:
+    except (EngramError, *BUGS) as error:
         raise Violation(f"{case}, seed {seed}: {type(error).__name__}: {error}") from error
     return life.lived
 
