@@ -46,7 +46,7 @@ class IndexCache:
         self._limit = limit
         self._check = check
         self._slots: OrderedDict[Scope, Slot] = OrderedDict()
-        self._erasures = -1
+        self._erasures: dict[str, int] = {}  # of each tenant that has been asked for
         self._lock = threading.Lock()
 
     def slot(self, scope: Scope) -> Slot:
@@ -56,7 +56,7 @@ class IndexCache:
         vector of erased text stays in memory.
         """
         while True:
-            position = self._store.sequence()
+            position = self._store.sequence(scope.tenant)
             slot = self._held(scope, position)
             if slot.seen >= position.last:
                 return slot
@@ -69,7 +69,7 @@ class IndexCache:
     def graph(self, scope: Scope) -> Slot:
         """The slot for `scope` with its graph, both brought up to date; hold its lock while walking."""
         while True:
-            position = self._store.sequence()
+            position = self._store.sequence(scope.tenant)
             slot = self.slot(scope)
             if slot.walked >= position.last:
                 return slot
@@ -97,10 +97,12 @@ class IndexCache:
 
     def _held(self, scope: Scope, position: Position) -> Slot:
         with self._lock:
-            if position.erasures != self._erasures:
+            if position.erasures != self._erasures.get(scope.tenant):
                 self._check()
-                self._slots.clear()
-                self._erasures = position.erasures
+                if scope.tenant in self._erasures:
+                    self._slots.clear()
+                    self._erasures.clear()
+                self._erasures[scope.tenant] = position.erasures
             slot = self._slots.get(scope)
             if slot is None:
                 slot = self._slots[scope] = Slot(self._build())
@@ -115,7 +117,7 @@ class IndexCache:
         after = slot.seen
         while True:
             page = self._store.entries(scope, after=after, limit=_PAGE)
-            if page and self._store.sequence().erasures != position.erasures:
+            if page and self._store.sequence(scope.tenant).erasures != position.erasures:
                 return False
             if page:
                 slot.index.apply(page)
@@ -130,7 +132,7 @@ class IndexCache:
         after = slot.walked
         while True:
             page = self._store.edges(SelectEdges(scope, history=True, after=after, limit=_PAGE))
-            if self._store.sequence().erasures != position.erasures:
+            if self._store.sequence(scope.tenant).erasures != position.erasures:
                 return False
             slot.graph.apply(page)
             after = page[-1].sequence if page else after

@@ -34,7 +34,7 @@ from engram.kernel.protocols import (
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["copy_store"]
+__all__ = ["copy_note", "copy_store"]
 
 _PAGE = 256
 _ROUNDS = 6
@@ -44,25 +44,48 @@ Key = tuple[str, int]
 Words = tuple[bytes, bytes | None]
 
 
+def copy_note(source: Store, tenant: str | None = None) -> str:
+    """The fact by which a goal remembers how far a copy of the source has come."""
+    return f"{_MARK}{source.info()['tag']}:{tenant or ''}"
+
+
 def copy_store(
-    source: Store, goal: Store, tenant: str | None = None, progress: Progress | None = None
+    source: Store,
+    goal: Store,
+    tenant: str | None = None,
+    progress: Progress | None = None,
+    *,
+    fenced: bool = False,
+    still: bool = False,
 ) -> Copied:
     """Copy a tenant, or all, with versions, index entries, edges, states and jobs; ids are kept.
 
     Both stores may be used meanwhile. Where a call was broken off, or the source has changed since, the next
     one goes on: what it has done is written down in the goal. At the end everything is read again on both
-    sides and compared. Raises `Conflict` where the goal holds something else of the tenant, or was made with
-    another embedder, and `StoreError` where the two differ at the end.
+    sides and compared. `fenced` says that nobody else writes the tenant's part of the goal, `still` that
+    nobody writes the source's, so that nothing may differ at the end. Raises `Conflict` where the goal holds
+    something else of the tenant, or was made with another embedder, and `StoreError` where the two differ at
+    the end.
     """
-    return _Copy(source, goal, tenant, progress).run()
+    return _Copy(source, goal, tenant, progress, fenced=fenced, still=still).run()
 
 
 class _Copy:
     """A copy under way."""
 
-    def __init__(self, source: Store, goal: Store, tenant: str | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        source: Store,
+        goal: Store,
+        tenant: str | None,
+        progress: Progress | None,
+        *,
+        fenced: bool = False,
+        still: bool = False,
+    ) -> None:
         self._source, self._goal, self._tenant, self._progress = source, goal, tenant, progress
-        self._key = f"{_MARK}{source.info()['tag']}:{tenant or ''}"
+        self._fenced, self._still = fenced, still
+        self._key = copy_note(source, tenant)
         self._numbers = Numbers()
         self._after: dict[str, int] = {}
         self._erasures = -1
@@ -106,7 +129,7 @@ class _Copy:
         noted = facts.get(self._key)
         if noted is not None:
             held: dict[str, Any] = json.loads(noted)
-            if held["finished"] not in (0, self._goal.sequence().last):
+            if not self._fenced and held["finished"] not in (0, self._goal.sequence().last):
                 raise Conflict(
                     "the goal has been written to since it was copied: going on would undo that; "
                     "copy to another store, or join the two with engram export and engram import"
@@ -262,7 +285,8 @@ class _Copy:
         if self._progress is not None:
             self._progress(self._total, self._total)
         jobs = sum(len(self._goal.jobs(Scope(tenant))) for tenant in self._tenants())
-        self._goal.purge()
+        if "purge" in self._goal.info():
+            self._goal.purge()
         self._note(finished=True)
         return Copied(**counts, jobs=jobs, checksum=checksum.hex, behind=len(behind))
 
@@ -292,7 +316,7 @@ class _Copy:
 
     def _behind(self) -> set[str]:
         """What has changed in the source since the last round, by id."""
-        if self._source.sequence().last == self._numbers.upto:
+        if self._still or self._source.sequence().last == self._numbers.upto:
             return set()
         changed: set[str] = set()
         for tenant in self._tenants():

@@ -79,14 +79,15 @@ def write_lines(core: Core, request: ExportRequest) -> int:
         raise InvalidInput(f"{path}: is a device or a pipe; give the path of a file")
     beside = target.with_name(target.name + ".part")
     try:
+        tenant = None if request.scope is None else request.scope.tenant
         for _ in range(_TRIES):
-            before = core.store.sequence()
+            before = core.store.sequence(tenant)
             with TemporaryFile("w+", encoding="utf-8", newline="\n", dir=target.parent) as spool:
                 count, numbers = _spool(core, request, spool, before.last)
                 spool.seek(0)
                 with _opened(beside) as file:
                     _finish(core, spool, numbers, file)
-            if core.store.sequence().erasures == before.erasures:
+            if core.store.sequence(tenant).erasures == before.erasures:
                 beside.replace(target)
                 return count
     except OSError as error:

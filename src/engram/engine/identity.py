@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from engram.kernel.errors import Conflict, NeedsMigration
 from engram.kernel.protocols import (
@@ -78,7 +79,7 @@ class Guarded:
         if not any(map(_brings_entries, batch.ops)):
             return self._store.commit(batch)
         try:
-            return self._store.commit(Batch((self._required, *batch.ops)))
+            return self._store.commit(replace(batch, ops=(self._required, *batch.ops)))
         except Conflict:
             check_same(self._store, self._wanted)
             raise
@@ -91,9 +92,9 @@ class Guarded:
         """As the store's."""
         return self._store.entries(scope, after, limit, history)
 
-    def sequence(self) -> Position:
+    def sequence(self, tenant: str | None = None) -> Position:
         """As the store's."""
-        return self._store.sequence()
+        return self._store.sequence(tenant)
 
     def edges(self, what: SelectEdges) -> list[Edge]:
         """As the store's."""

@@ -39,10 +39,10 @@ def index_problems(core: Core) -> list[Problem]:
 
 def _scope_problems(core: Core, scope: Scope) -> Iterator[Problem]:
     for _ in range(_TRIES):
-        before = core.store.sequence()
+        before = core.store.sequence(scope.tenant)
         with core.present.index(scope) as kept:
             fresh = _built(core, scope, before)
-            if core.store.sequence() != before or fresh is None:
+            if core.store.sequence(scope.tenant) != before or fresh is None:
                 continue  # somebody writes: what was built anew may know more
             asked = [(level, text) for level in _LEVELS for text in _probes(core, scope)]
             if not all(_alike(kept, fresh, core, *question) for question in asked):
@@ -61,7 +61,7 @@ def _built(core: Core, scope: Scope, position: Position) -> ScopeIndex | None:
     index, after = core.new_index(), 0
     while True:
         page = core.store.entries(scope, after=after, limit=_PAGE)
-        if core.store.sequence().erasures != position.erasures:
+        if core.store.sequence(scope.tenant).erasures != position.erasures:
             return None
         index.apply(page)
         if len(page) < _PAGE:

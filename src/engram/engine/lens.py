@@ -153,20 +153,22 @@ class AsOf:
     def index(self, scope: Scope) -> Iterator[ScopeIndex]:
         """An index of the versions that were believed then; kept while the store stands still."""
         with self._lock:
-            position = self._store.sequence()
+            position = self._store.sequence(scope.tenant)
             kept = self._indexes.get(scope)
             while kept is None or kept[0] != position:
                 self._check()
                 kept = self._indexes[scope] = (position, self._build_index(scope))
-                if self._store.sequence().erasures != position.erasures:  # perhaps of two embedders
-                    position = self._store.sequence()
+                if (
+                    self._store.sequence(scope.tenant).erasures != position.erasures
+                ):  # perhaps of two embedders
+                    position = self._store.sequence(scope.tenant)
             yield kept[1]
 
     @contextmanager
     def graph(self, scope: Scope) -> Iterator[Walks]:
         """The graph that was believed then, of what was true at the moment asked; kept as the index is."""
         with self._lock:
-            position = self._store.sequence()
+            position = self._store.sequence(scope.tenant)
             kept = self._graphs.get(scope)
             if kept is None or kept[0] != position:
                 graph = Walks()

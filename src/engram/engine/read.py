@@ -238,7 +238,7 @@ def _require_scope(call: str, scope: Scope, everyone: bool) -> None:
 
 def _commit(core: Core, scope: Scope, recall: Recall, performer: Performer, last: bool) -> bool:
     """Commit what a read wants changed; False where the memory moved on (`last`: raises `Conflict`)."""
-    key = new_id(micros(core.now()) // 1000, core.store.sequence().last, 0)
+    key = new_id(micros(core.now()) // 1000, core.store.sequence(scope.tenant).last, 0)
     try:
         compiled = compile_changes(core, core.policy, scope, recall.changes, key, frozenset(performer.reads))
         core.store.commit(Batch(tuple(compiled.ops)))

@@ -336,6 +336,11 @@ Op = (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Operations that are committed together, in order, or not at all."""
+    """Operations that are committed together, in order, or not at all.
+
+    `above` is a position (last, erasures) seen elsewhere: what the commit counts, it counts on from there
+    where that is further than the store itself, so that numbers of several stores follow one another.
+    """
 
     ops: tuple[Op, ...]
+    above: tuple[int, int] = (0, 0)

@@ -287,8 +287,12 @@ class Store(Protocol):
         """
         ...
 
-    def sequence(self) -> Position:
-        """Where the history stands now, other processes' commits included. Costs microseconds."""
+    def sequence(self, tenant: str | None = None) -> Position:
+        """Where the history stands now, other processes' commits included. Costs microseconds.
+
+        With `tenant` it is the position to follow that tenant by; without, that of all, which a store over
+        several databases can only give as the highest of theirs: it grows with every commit of this handle.
+        """
         ...
 
     def edges(self, what: SelectEdges) -> list[Edge]:

@@ -20,6 +20,7 @@ GROUP = "engram.stores"
 _POSTGRES = ("postgresql", "postgres")
 _BUILT_IN = {
     "ram": "engram.stores.ram:open_ram",
+    "router": "engram.stores.router:open_router",
     "sqlite": "engram.stores.sqlite:open_sqlite",
     **dict.fromkeys(_POSTGRES, "engram.stores.postgres:open_postgres"),
 }

@@ -36,6 +36,7 @@ __all__ = [
     "origin_taken",
     "pack",
     "plain",
+    "raised",
     "same_version",
     "script_statements",
     "sortable",
@@ -72,6 +73,11 @@ def store_tag(created: datetime, seed: int) -> int:
 def issue_id(moment: datetime, sequence: int, tag: int) -> str:
     """A new id for something that became known at `moment`."""
     return new_id(micros(moment) // 1000, sequence, tag)
+
+
+def raised(before: int, now: int, above: int) -> int:
+    """A count that a commit has moved from `before` to `now`, counted on from `above` where that is more."""
+    return now if now == before else max(before, above) + now - before
 
 
 def same_version(one: Record, other: Record) -> bool:

@@ -40,12 +40,12 @@ class RecordOps:
     the end.
     """
 
-    def __init__(self, session: Session, ops: Sequence[Op], tag: int) -> None:
+    def __init__(self, session: Session, ops: Sequence[Op], tag: int, above: int = 0) -> None:
         self._session = session
         self._tag = tag
         self._known = Known.of(session, ops)
         self._erasures = self._known.erasures
-        self._change_set = self._next = self._known.last + 1
+        self._change_set = self._next = max(self._known.last, above) + 1
         self._changed = False
         self._ids: list[str] = []
         self._duplicates: list[bool] = []

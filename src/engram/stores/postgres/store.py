@@ -62,7 +62,7 @@ class PostgresStore:
     def commit(self, batch: Batch) -> Committed:
         """Apply the operations in one transaction, or none of them."""
         return self._database.write(
-            lambda session: Transaction(session, batch.ops, self._tag, self.target).run(batch.ops)
+            lambda session: Transaction(session, batch, self._tag, self.target).run(batch.ops)
         )
 
     def select(self, what: Select) -> list[Record]:
@@ -77,7 +77,7 @@ class PostgresStore:
             whole=history,  # two tables: a commit between them must be in both or in none
         )
 
-    def sequence(self) -> Position:
+    def sequence(self, tenant: str | None = None) -> Position:
         """Where the history stands now, other processes' commits included."""
         return self._database.read(read.position)
 

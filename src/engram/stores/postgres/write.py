@@ -8,6 +8,7 @@ from dataclasses import replace
 from engram.kernel.clock import micros
 from engram.kernel.errors import Forbidden
 from engram.kernel.protocols import (
+    Batch,
     Close,
     CloseEdge,
     Committed,
@@ -38,7 +39,7 @@ from engram.stores.postgres.known import KnownJob
 from engram.stores.postgres.queries import queries
 from engram.stores.postgres.rows import fields, job_row, state_key
 from engram.stores.postgres.target import Target
-from engram.stores.shared import fresh_ids, issue_id, job_lost, pack, state_moved
+from engram.stores.shared import fresh_ids, issue_id, job_lost, pack, raised, state_moved
 
 __all__ = ["Transaction"]
 
@@ -50,8 +51,9 @@ _LANE = ("write", "rebuild")
 class Transaction(EdgeOps):
     """A commit under way in a session whose transaction has begun."""
 
-    def __init__(self, session: Session, ops: Sequence[Op], tag: int, target: Target) -> None:
-        super().__init__(session, ops, tag)
+    def __init__(self, session: Session, batch: Batch, tag: int, target: Target) -> None:
+        super().__init__(session, batch.ops, tag, batch.above[0])
+        self._before, self._above = self._erasures, batch.above[1]
         self._target = target
         self._unpurged = 0
         self._jobs: list[str] = []
@@ -64,7 +66,8 @@ class Transaction(EdgeOps):
         change_set = 0
         if self._changed:
             change_set = self._change_set
-            self._do(_SQL["counter"], max(self._next - 1, change_set), self._erasures, self._unpurged)
+            erasures = raised(self._before, self._erasures, self._above)
+            self._do(_SQL["counter"], max(self._next - 1, change_set), erasures, self._unpurged)
             if self._told:
                 self._do(_SQL["notify"], self._target.channel)
         return Committed(change_set, tuple(self._ids), tuple(self._duplicates), tuple(self._jobs))

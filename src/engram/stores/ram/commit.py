@@ -43,6 +43,7 @@ from engram.stores.shared import (
     moved,
     origin_taken,
     plain,
+    raised,
     same_version,
     state_moved,
     taken,
@@ -58,10 +59,12 @@ _SPARE = 1000
 class Commit:
     """A commit under way."""
 
-    def __init__(self, tables: Tables, tag: int) -> None:
+    def __init__(self, tables: Tables, tag: int, above: tuple[int, int] = (0, 0)) -> None:
         self._tables = tables
         self._tag = tag
-        self._change_set = tables.last + 1
+        self._above = above
+        self._erasures = tables.erasures
+        self._change_set = max(tables.last, above[0]) + 1
         self._next = self._change_set
         self._ids: list[str] = []
         self._duplicates: list[bool] = []
@@ -110,6 +113,7 @@ class Commit:
         if not (tables.changed or self._reserved):
             return Committed(0, tuple(self._ids), tuple(self._duplicates), tuple(self._jobs))
         tables.last = max(self._next - 1, self._change_set)
+        tables.erasures = raised(self._erasures, tables.erasures, self._above[1])
         if len(tables.log) > 2 * sum(map(len, tables.rows.values())) + _SPARE:
             tables.log = sorted((row.sequence, id) for id, rows in tables.rows.items() for row in rows)
         if len(tables.edge_log) > 2 * len(tables.edges) + _SPARE:

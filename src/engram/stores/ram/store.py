@@ -50,7 +50,7 @@ class RamStore:
         with self._lock:
             tables = self._alive()
             tables.begin()
-            commit = Commit(tables, self._tag)
+            commit = Commit(tables, self._tag, batch.above)
             whole = False
             try:
                 for op in batch.ops:
@@ -96,7 +96,7 @@ class RamStore:
                 ]
             return page
 
-    def sequence(self) -> Position:
+    def sequence(self, tenant: str | None = None) -> Position:
         """Where the history stands."""
         with self._lock:
             tables = self._alive()

@@ -71,7 +71,7 @@ class _Latest(NamedTuple):
 class RecordOps:
     """A commit under way, as far as records go; the connection's transaction has begun."""
 
-    def __init__(self, connection: sqlite3.Connection, known: ScopeIds, tag: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, known: ScopeIds, tag: int, above: int = 0) -> None:
         self._connection = connection
         self._do = connection.execute
         last: int
@@ -79,8 +79,7 @@ class RecordOps:
         self._scopes = known.at(self._erasures)
         self._last_scope: tuple[Scope | None, int] = (None, 0)
         self._tag = tag
-        self._change_set = last + 1
-        self._next = last + 1
+        self._change_set = self._next = max(last, above) + 1
         self._changed = False
         self._taken: set[int] = set()
         self._ids: list[str] = []

@@ -87,7 +87,9 @@ class SqliteStore:
         """Apply the operations in one transaction, or none of them."""
         whole = False
         try:
-            done = self._database.write(lambda link: Transaction(link, self._known, self._tag).run(batch.ops))
+            done = self._database.write(
+                lambda link: Transaction(link, self._known, self._tag, batch.above).run(batch.ops)
+            )
             whole = True
         finally:
             if not whole:
@@ -102,7 +104,7 @@ class SqliteStore:
         """Index entries with a sequence above `after`, by sequence."""
         return self._database.read(lambda link: read.entries(link, scope, after, limit, history=history))
 
-    def sequence(self) -> Position:
+    def sequence(self, tenant: str | None = None) -> Position:
         """Where the history stands now, other processes' commits included."""
         return self._database.read(read.position)
 

@@ -31,7 +31,7 @@ from engram.kernel.protocols import (
     Switch,
     Unstage,
 )
-from engram.stores.shared import fresh_ids, issue_id, job_lost, pack, state_moved
+from engram.stores.shared import fresh_ids, issue_id, job_lost, pack, raised, state_moved
 from engram.stores.sqlite.edges import EdgeOps
 from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.records import ScopeIds
@@ -47,8 +47,11 @@ _LANE = ("write", "rebuild")
 class Transaction(EdgeOps):
     """A commit under way on a connection whose transaction has begun."""
 
-    def __init__(self, connection: sqlite3.Connection, known: ScopeIds, tag: int) -> None:
-        super().__init__(connection, known, tag)
+    def __init__(
+        self, connection: sqlite3.Connection, known: ScopeIds, tag: int, above: tuple[int, int] = (0, 0)
+    ) -> None:
+        super().__init__(connection, known, tag, above[0])
+        self._before, self._above = self._erasures, above[1]
         self._unpurged = 0
         self._jobs: list[str] = []
 
@@ -68,7 +71,8 @@ class Transaction(EdgeOps):
         change_set = 0
         if self._changed:
             change_set = self._change_set
-            self._do(_SQL["counter"], (max(self._next - 1, change_set), self._erasures, self._unpurged))
+            erasures = raised(self._before, self._erasures, self._above)
+            self._do(_SQL["counter"], (max(self._next - 1, change_set), erasures, self._unpurged))
         return Committed(change_set, tuple(self._ids), tuple(self._duplicates), tuple(self._jobs))
 
     def _apply(self, op: Op) -> None:
