@@ -151,3 +151,18 @@ def test_a_model_may_end_what_was_given_and_change_no_word_of_it(
     kept: list[Record] = [record for record in memory.get_all(user_id="ana") if record.kind == "fact"]
     assert [record.text for record in kept] == texts
     assert {version.text for version in memory.history(id, user_id="ana")} == {"Ana has a dog, Rex."}
+
+
+@pytest.mark.parametrize("relation", ["lives_in", "lives in", "Lives In", "LIVES_IN"])
+@pytest.mark.parametrize("policy", ["mem0", "zep"])
+def test_a_relation_is_the_same_however_it_is_spelled(open_memory: Open, policy: str, relation: str) -> None:
+    memory = open_memory(policy=policy)
+    for day, city in (("2024-01-01", "Rome"), ("2024-03-01", "Oslo")):
+        triple = ["Ana", "lives_in" if city == "Rome" else relation, city]
+        memory.add_triples(
+            [dict(zip(("subject", "relation", "object"), triple, strict=True), valid_start=day)]
+        )
+    hits = memory.search("Ana", user_id="default", filters={"kind": "fact"})
+    assert [hit.record.metadata["object"] for hit in hits] == ["Oslo"]
+    then = memory.as_of(valid="2024-02-01").search("Ana", user_id="default", filters={"kind": "fact"})
+    assert [hit.record.metadata["object"] for hit in then] == ["Rome"]

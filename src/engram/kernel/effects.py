@@ -152,7 +152,7 @@ class Facts(Effect[list[Record]]):
     """Facts of a subject and relation, said or the policy's own, also those that have ended, by arrival.
 
     All of them for certain, where `Find` gives what is near: every record of kind `fact` whose metadata
-    names this `subject` and `relation`, whatever their case and spacing.
+    names this `subject` and `relation`, whatever their case and spacing: "Lives in" is `lives_in`.
     """
 
     subject: str

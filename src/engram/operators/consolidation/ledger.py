@@ -11,7 +11,7 @@ from engram.kernel.record import Interval, Record
 from engram.kernel.scope import Scope
 from engram.operators.consolidation.timeline import PLACED, place, settle
 from engram.operators.extraction.fact import Fact
-from engram.operators.retrieval.stated import folded
+from engram.operators.retrieval.stated import said_of
 
 __all__ = ["Ledger", "key_of"]
 
@@ -23,8 +23,8 @@ _NEW = "#"  # who makes what is being added
 def key_of(fact: Fact | Record) -> tuple[str, str]:
     """Subject and relation, as they are compared."""
     if isinstance(fact, Fact):
-        return folded(fact.subject), folded(fact.relation)
-    return folded(fact.metadata.get("subject", "")), folded(fact.metadata.get("relation", ""))
+        return said_of(fact.subject, fact.relation)
+    return said_of(fact.metadata.get("subject", ""), fact.metadata.get("relation", ""))
 
 
 class Ledger:

@@ -15,12 +15,13 @@ from typing import Any
 
 from engram.kernel.changes import Add, Change, Retire, Revise
 from engram.kernel.record import Record
+from engram.kernel.schema import plain_name
 from engram.operators.extraction.fact import Fact
 from engram.operators.retrieval.stated import folded
 
 __all__ = ["PLACED", "SINGLE", "holds_one", "place", "same_object", "settle"]
 
-# Relations of which one value holds at a time; "favourite …" is another.
+# Relations of which one value holds at a time, as `plain_name` gives them; "favourite …" is another.
 SINGLE = frozenset(
     {"name", "age", "birthday", "lives_in", "works_at", "weight", "height", "email", "phone"}
     | {"wife", "husband", "spouse", "partner", "fiance", "fiancee"}
@@ -192,7 +193,8 @@ def holds_one(fact: Fact) -> bool:
     """Whether the fact's relation has one value at a time: as its schema says, else by its name."""
     if fact.single is not None:
         return fact.single
-    return fact.lasting == "state" and (fact.relation in SINGLE or fact.relation.startswith("favourite "))
+    relation = plain_name(fact.relation)
+    return fact.lasting == "state" and (relation in SINGLE or relation.startswith("favourite_"))
 
 
 def _start(record: Record) -> datetime:

@@ -10,9 +10,10 @@ from typing import Generic, TypeVar
 
 from engram.kernel.protocols import Entry
 from engram.kernel.record import Record
+from engram.kernel.schema import plain_name
 from engram.operators.graph.names import keys_of
 
-__all__ = ["Alike", "Named", "Stated", "folded"]
+__all__ = ["Alike", "Named", "Stated", "folded", "said_of"]
 
 _LOOKED_AT = 20_000  # names that a likeness is looked for in
 _EACH = 250  # bytes a key takes here, measured
@@ -21,6 +22,11 @@ _EACH = 250  # bytes a key takes here, measured
 def folded(text: object) -> str:
     """Text as it is compared: whatever its case, its spacing and how its characters are composed."""
     return " ".join(unicodedata.normalize("NFKC", str(text)).casefold().split())
+
+
+def said_of(subject: object, relation: object) -> tuple[str, str]:
+    """A subject and a relation as they are compared: "Lives in" and `lives_in` are one relation."""
+    return folded(subject), plain_name(folded(relation))
 
 
 Reading = Callable[[Sequence[str]], list[Record]]
@@ -70,7 +76,7 @@ class Stated(_Map[tuple[str, str]]):
 
     def ids(self, subject: str, relation: str, read: Reading) -> list[str]:
         """The ids of the facts of a subject and relation, sorted; `read` gives records by id."""
-        return self.of((folded(subject), folded(relation)), read)
+        return self.of(said_of(subject, relation), read)
 
 
 class Named(_Map[str]):
@@ -110,7 +116,7 @@ def _keys(entity: Record) -> Iterator[str]:
 
 
 def _subject(fact: Record) -> Iterator[tuple[str, str]]:
-    yield folded(fact.metadata.get("subject", "")), folded(fact.metadata.get("relation", ""))
+    yield said_of(fact.metadata.get("subject", ""), fact.metadata.get("relation", ""))
 
 
 def _names(entity: Record) -> Iterator[str]:
