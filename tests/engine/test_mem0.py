@@ -220,8 +220,9 @@ def many(count: int) -> ChatReply:
     return ChatReply(json.dumps(facts(*[fact("Ana", "likes", f"number {n}") for n in range(count)])))
 
 
-def test_a_thousand_facts_are_cut_and_it_is_said(scripted: Scripted) -> None:
-    memory, _ = scripted(many(1000))
+@pytest.mark.parametrize("form", ["compare", "add"])
+def test_a_thousand_facts_are_cut_and_it_is_said(scripted: Scripted, form: Any) -> None:
+    memory, _ = scripted(many(1000), form=form)
     receipt = say(memory, "I like all numbers.")
     assert len(held(memory)) == 30
     assert "the first 30 of 1,000 facts" in reasons(receipt)[0]

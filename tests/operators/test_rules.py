@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measure_facts import DATA, measured, said
 
+from engram.kernel.record import Interval, Record
+from engram.kernel.scope import Scope
 from engram.operators.extraction.patterns import base_form
 from engram.operators.extraction.rules import extract_by_rules
+from engram.operators.extraction.turns import by_rules
 
 SAID = datetime(2026, 3, 10, 9, tzinfo=UTC)
 
@@ -122,3 +125,15 @@ def test_no_text_is_slow(words: str) -> None:
     start = process_time()
     extract_by_rules(text, "Ana", SAID)
     assert process_time() - start < 5
+
+
+def test_of_a_long_text_whole_sentences_are_read_and_it_is_said() -> None:
+    text = "I like rye bread. " + "So it goes on. " * 10_000 + "I live in Oslo."
+    cut = "I live in New " + "York " * 30_000
+    turns = [episode(text), episode(cut)]
+    (found,) = by_rules(turns)
+    assert (found.fact.object, found.note) == ("rye bread", "of a text of which 100,000 characters were read")
+
+
+def episode(text: str) -> Record:
+    return Record("e", "episode", text, Scope(), SAID, Interval(SAID), Interval(SAID), name="Ana")

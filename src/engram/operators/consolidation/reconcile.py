@@ -54,10 +54,11 @@ async def reconcile_by_rules(
 ) -> Changes:
     """New facts among those of the same subject and relation, each where it belongs in valid time.
 
-    `reason` stands with what is added. A relation that holds one value at a time ends the value before;
-    `single=False` lets all stand side by side.
+    `reason` stands with what is added, and what the extractor has to tell of it. A relation that holds one
+    value at a time ends the value before; `single=False` lets all stand side by side.
     """
     ledger = await known_of(said)
     for item in said:
-        ledger.place(item.fact, item.turn.time, item.sources, single=single, reason=reason)
+        why = "; ".join(filter(None, (reason, item.note)))
+        ledger.place(item.fact, item.turn.time, item.sources, single=single, reason=why)
     return ledger.changes()

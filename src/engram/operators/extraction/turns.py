@@ -17,6 +17,7 @@ _HIGH = frozenset(
     {"name", "allergic_to", "birthday", "lives_in", "works_at", "works_as", "wife", "husband", "partner"}
     | {"mother", "father", "sister", "brother", "son", "daughter", "email", "phone", "diet"}
 )
+_READ = 100_000  # characters of a turn; reading them takes a second or two
 _BY_LASTING = {"state": 0.5, "plan": 0.4, "event": 0.3}
 
 
@@ -51,13 +52,24 @@ def importance(fact: Fact) -> float:
 def by_rules(turns: Sequence[Record], schema: Schema | None = None) -> list[Said]:
     """The facts that people state in `turns`, by rule; what an assistant says of itself is none.
 
-    Of those that a `schema` declares, only what fits it is taken, and bears its types.
+    Of those that a `schema` declares, only what fits it is taken, and bears its types. Of a turn, 100,000
+    characters are read.
     """
     wanted = schema or Schema()
     return [
-        Said(replace(fitting, importance=importance(fitting)), turn)
+        Said(replace(fitting, importance=importance(fitting)), turn, note)
         for turn in turns
         if turn.role in (None, "user")
-        for fact in extract_by_rules(turn.text, speaker_of(turn), turn.time)
+        for text, note in [_read(turn.text)]
+        for fact in extract_by_rules(text, speaker_of(turn), turn.time)
         if (fitting := fitted(fact, wanted)) is not None
     ]
+
+
+def _read(text: str) -> tuple[str, str]:
+    """The whole sentences that are read of a text, and what there is to tell of it."""
+    if len(text) <= _READ:
+        return text, ""
+    head = text[:_READ]
+    end = max(head.rfind(mark) for mark in (". ", "! ", "? ", "\n"))
+    return head[: end + 1], f"of a text of which {_READ:,} characters were read"
