@@ -9,7 +9,7 @@ from engram.kernel.protocols import Batch, PutInfo, PutState, RequireInfo, State
 from engram.kernel.scope import Scope
 from engram.stores.router.directory import OWNER, Route
 
-__all__ = ["arriving", "fact", "frozen", "held", "left", "served", "serves", "set_fence"]
+__all__ = ["arriving", "fact", "frozen", "has_left", "held", "left", "served", "serves", "set_fence"]
 
 _NAME = "fence"
 _PREFIX = "route:"
@@ -44,6 +44,11 @@ def arriving(moves: int) -> str:
 def left(moves: int) -> str:
     """The tenant has left by the move of that number."""
     return f"left:{moves}"
+
+
+def has_left(stand: str) -> bool:
+    """Whether a stand says that the tenant has left."""
+    return stand.startswith(left(0)[:-1])
 
 
 def serves(held: str | None, route: Route) -> bool:
