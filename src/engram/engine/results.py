@@ -40,9 +40,10 @@ class Item(Shown):
 class Receipt(Shown):
     """What a call did, item by item; it never reports what did not happen.
 
-    `change_set` can be given to `undo` (`None`: nothing was changed, or it cannot be undone). `job` is
-    the id of work that is still owed. `usage` counts what model calls took. `purge` is `done` or
-    `pending` after an erasure: whether the bytes have left the files. `outside` names copies that are
+    `change_set` can be given to `undo` (`None`: nothing was changed, or it cannot be undone), and `derived`,
+    the change set of what the policy made of what was added. `job` is the id of work that is still owed.
+    `usage` counts what model calls took. `purge` is `done` or `pending` after an erasure: whether the bytes
+    have left the files. `outside` names copies that are
     out of reach.
     """
 
@@ -53,6 +54,7 @@ class Receipt(Shown):
     purge: str | None = None
     dry_run: bool = False
     outside: tuple[str, ...] = ()
+    derived: str | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -74,6 +76,7 @@ class Receipt(Shown):
             "purge": self.purge,
             "dry_run": self.dry_run,
             "outside": list(self.outside),
+            "derived": self.derived,
         }
 
     def _card(self) -> Card:
@@ -81,6 +84,7 @@ class Receipt(Shown):
         facts = ["dry run: nothing was changed"] if self.dry_run else []
         facts += [", ".join(f"{count:,} {event}" for event, count in events.items()) or "nothing to do"]
         facts += [f"change set {self.change_set}"] if self.change_set else []
+        facts += [f"derived {self.derived}"] if self.derived else []
         facts += [f"purge {self.purge}"] if self.purge else []
         ordered = sorted(self.items, key=lambda item: item.event != "failed")
         rows = [(item.event, item.id or "", item.origin or "", item.reason) for item in ordered[:ROWS]]

@@ -64,7 +64,8 @@ async def add(core: Core, request: AddRequest) -> Receipt:
         for name, amount in outcome.usage.items():
             usage[name] = usage.get(name, 0) + amount
     owed = next((id for id in committed.jobs if id not in outcomes or outcomes[id].left), None)
-    return Receipt(items, change_set, owed, usage)
+    made = [outcome.change_set for outcome in ours if outcome.change_set is not None]
+    return Receipt(items, change_set, owed, usage, derived=str(made[-1]) if made else None)
 
 
 def _check_facts(core: Core, parsed: Sequence[Draft]) -> None:
