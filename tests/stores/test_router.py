@@ -24,7 +24,7 @@ from postgres import in_schema, own_folder, schemas, server_in
 
 _numbers = itertools.count()
 FULL = bool(os.environ.get("ENGRAM_FULL"))
-EXAMPLES = 100 if FULL else 3
+EXAMPLES = 40 if FULL else 3
 
 
 def routed(directory: str, *members: str) -> str:
@@ -87,7 +87,7 @@ def drop_schema(url: str, name: str) -> None:
 
 
 class RouterBesideRam(SideBySide):
-    """A router over two databases, beside one plain store; what concerns two databases is left out of both."""
+    """A router over two databases beside one plain store; what concerns both databases is left out."""
 
     durable = True
     runs: ClassVar[int] = 0

@@ -16,6 +16,7 @@ from engram.cli.graph import graph
 from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
 from engram.cli.options import Opening, PolicyName, Url
+from engram.cli.tenants import tenants
 from engram.cli.worker import worker
 
 __all__ = ["app"]
@@ -104,4 +105,5 @@ for _panel, _function, _name, _example in _COMMANDS:
     _epilog = f"Example: [bold]engram {_name} {_example}[/bold]"
     app.command(_name, epilog=_epilog, rich_help_panel=_panel)(_function)
 app.add_typer(jobs, name="jobs", rich_help_panel=_UPKEEP)
+app.add_typer(tenants, name="tenants", rich_help_panel=_UPKEEP)
 app.add_typer(bench, name="bench", rich_help_panel=_TRY)

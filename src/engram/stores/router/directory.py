@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.kernel.errors import Conflict, InvalidInput, NotFound
+from engram.kernel.errors import Conflict, InvalidInput
 from engram.kernel.protocols import Batch, PutState, StateRow, Store
 from engram.kernel.scope import Scope
 
@@ -19,11 +19,10 @@ _ROUTE, _DATABASES = "route", "databases"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database of a router: its name there, its url, and whether new tenants may come to it."""
+    """A database of a router: its name there, and its url."""
 
     name: str
     url: str
-    open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,6 @@ class Directory:
                 raise InvalidInput(f"database {known.name!r} is there already: use another name and url")
         self._set_places({**self.places(), place.name: place})
 
-    def settle(self, name: str, *, open: bool) -> None:
-        """Say whether new tenants may come to a database. Raises `NotFound`."""
-        places = self.places()
-        if name not in places:
-            raise NotFound(f"there is no database {name!r}; it may be {', '.join(places) or 'none yet'}")
-        self._set_places({**places, name: replace(places[name], open=open)})
-
     def route(self, tenant: str) -> Route | None:
         """Where a tenant lives; `None` for one that has not come yet."""
         row = self._row(replace(_HOME, user_id=tenant), _ROUTE)
@@ -101,7 +93,7 @@ class Directory:
 
     def _set_places(self, places: Mapping[str, Place]) -> None:
         row = self._row(_HOME, _DATABASES)
-        value = [{"name": item.name, "url": item.url, "open": item.open} for item in places.values()]
+        value = [{"name": item.name, "url": item.url} for item in places.values()]
         self._write(_HOME, _DATABASES, value, 1 if row is None else row.version + 1)
 
     def _write(self, scope: Scope, name: str, value: Any, version: int) -> None:
