@@ -67,7 +67,8 @@ class _Compiler:
         self.added: list[Record] = []
         self.new: dict[str, Record] = {}
         self.seen: dict[str, Record] = {}
-        self.relations = Relations(core, job, policy.made_by, scope, self.now)
+        self.made_by = policy.made_by
+        self.relations = Relations(core, job, self.made_by, scope, self.now)
         self.merged: dict[str, str] = {}
         self.required: dict[str, int | None] = {}
 
@@ -127,10 +128,8 @@ class _Compiler:
         if record is None or not self.scope.covers(record.scope):
             raise Conflict(f"record {id} is not in this scope any more")
         given = ends and record.made_by is None and record.kind == "fact"
-        if own and not given and record.made_by != self.policy.made_by:
-            raise InvalidInput(
-                f"record {id} was not made by {self.policy.made_by}; a policy changes its own only"
-            )
+        if own and not given and record.made_by != self.made_by:
+            raise InvalidInput(f"record {id} was not made by {self.made_by}; a policy changes its own only")
         if version is not None and record.version != version:
             raise Conflict(f"record {id} is at version {record.version}, not {version}")
         self.required[record.id] = version
@@ -158,7 +157,7 @@ class _Compiler:
             known=Interval(self.now),
             name=change.name,
             sources=tuple(source.id for source in sources),
-            made_by=self.policy.made_by,
+            made_by=self.made_by,
             strength=_unit(change.strength),
             trust=_unit(min([change.trust, *(source.trust for source in sources)])),
             metadata=_plain(change.metadata, "Add.metadata"),
@@ -267,7 +266,7 @@ class _Compiler:
 
     def _set_state(self, change: ch.SetState) -> None:
         row = StateRow(
-            policy=self.policy.made_by,
+            policy=self.made_by,
             scope=self.scope,
             name=change.name,
             value=json_value(change.value, "SetState.value"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -180,7 +180,10 @@ def with_entries(core: Core, ops: Sequence[Op]) -> list[Op]:
     for op in ops:
         if isinstance(op, Put | Supersede):
             words, vector = next(entries)
-            out.append(replace(op, words=words, vector=vector))
+            if isinstance(op, Put):
+                out.append(Put(op.record, words, vector, op.keep))
+            else:
+                out.append(Supersede(op.record, op.expected, words, vector))
         else:
             out.append(op)
     return out

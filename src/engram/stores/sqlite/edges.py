@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from engram.kernel.clock import micros
@@ -12,7 +12,7 @@ from engram.kernel.record import Edge
 from engram.stores.shared import edge_lost, edge_moved, pack
 from engram.stores.sqlite.entries import EntryOps
 from engram.stores.sqlite.queries import queries
-from engram.stores.sqlite.rows import bound_scope, edge_of, edge_row, scope_pattern
+from engram.stores.sqlite.rows import Row, bound_scope, edge_of, edge_row, scope_pattern
 
 __all__ = ["EdgeOps", "edges"]
 
@@ -25,16 +25,22 @@ Bound = dict[str, Any]
 class EdgeOps(EntryOps):
     """A commit under way, as far as edges go."""
 
-    def _put_edge(self, op: PutEdge) -> None:
-        edge = op.edge
+    def _put_edges(self, ops: Sequence[PutEdge]) -> None:
+        """Put versions of edges, in the place of those that have their id and number."""
+        edges = {(op.edge.id, op.edge.version): op.edge for op in ops}
+        ids = pack(list(dict.fromkeys(id for id, _ in edges)))
+        there = [key for key in self._do(_SQL["versions"], (ids,)).fetchall() if key in edges]
+        many = self._connection.executemany
+        many(_SQL["drop_reads"], there)
+        many(_SQL["drop"], there)
+        many(_SQL["put"], [self._edge_row(edge) for edge in edges.values()])
+        many(_SQL["put_read"], [(*key, source) for key, edge in edges.items() for source in edge.sources])
+
+    def _edge_row(self, edge: Edge) -> Row:
+        opened = edge.opened or self._change_set
         closed = self._change_set if edge.closed is None and edge.known.end is not None else edge.closed
-        edge = replace(edge, opened=edge.opened or self._change_set, closed=closed, sequence=self._take())
-        self._raise_counter(edge.opened, closed or 0)
-        key = edge.id, edge.version
-        if self._do(_SQL["drop"], key).rowcount:
-            self._do(_SQL["drop_reads"], key)
-        self._do(_SQL["put"], edge_row(edge, self._scope(edge.scope)))
-        self._connection.executemany(_SQL["put_read"], [(*key, source) for source in edge.sources])
+        self._raise_counter(opened, closed or 0)
+        return edge_row(edge, self._scope(edge.scope), self._take(), opened, closed)
 
     def _close_edge(self, op: CloseEdge) -> None:
         row = self._do(_SQL["open_version"], (op.id,)).fetchone()

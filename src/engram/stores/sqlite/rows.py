@@ -156,14 +156,14 @@ def bound_scope(scope: Scope) -> dict[str, Any]:
     return dict(zip(SCOPE_COLUMNS, scope_fields(scope), strict=True))
 
 
-def edge_row(edge: Edge, scope: int) -> Row:
-    """The columns of an edge, in the order of table `edges`."""
+def edge_row(edge: Edge, scope: int, sequence: int, opened: int, closed: int | None) -> Row:
+    """The columns of an edge that is put, in the order of table `edges`."""
     return (
-        edge.sequence,
+        sequence,
         scope,
         edge.version,
-        edge.opened,
-        edge.closed,
+        opened,
+        closed,
         edge.id,
         edge.source,
         edge.target,

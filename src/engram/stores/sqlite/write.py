@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
+from typing import cast
 
 from engram.kernel.clock import micros
 from engram.kernel.protocols import (
@@ -57,17 +59,14 @@ class Transaction(EdgeOps):
 
     def run(self, ops: Sequence[Op]) -> Committed:
         """Apply the operations and count them; raises `Conflict`."""
-        puts: list[Put] = []
-        for op in ops:
-            if isinstance(op, Put):
-                puts.append(op)
-                continue
-            if puts:
-                self._puts(puts)
-                puts = []
-            self._apply(op)
-        if puts:
-            self._puts(puts)
+        for kind, group in groupby(ops, type):
+            if kind is Put:
+                self._puts(cast("list[Put]", list(group)))
+            elif kind is PutEdge:
+                self._put_edges(cast("list[PutEdge]", list(group)))
+            else:
+                for op in group:
+                    self._apply(op)
         change_set = 0
         if self._changed:
             change_set = self._change_set
@@ -78,7 +77,9 @@ class Transaction(EdgeOps):
     def _apply(self, op: Op) -> None:
         match op:
             case Put():
-                self._put(op)
+                self._puts([op])
+            case PutEdge():
+                self._put_edges([op])
             case Supersede():
                 self._supersede(op)
             case Close():
@@ -89,8 +90,6 @@ class Transaction(EdgeOps):
                 self._expunge(op)
             case Require():
                 self._require(op)
-            case PutEdge():
-                self._put_edge(op)
             case CloseEdge():
                 self._close_edge(op)
             case PutState():

@@ -3,6 +3,9 @@
 -- name: put
 INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- name: versions
+SELECT id, version FROM edges WHERE id IN (SELECT value FROM json_each(?))
+
 -- name: drop
 DELETE FROM edges WHERE id = ? AND version = ?
 
