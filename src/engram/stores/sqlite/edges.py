@@ -37,10 +37,10 @@ class EdgeOps(EntryOps):
         many(_SQL["put_read"], [(*key, source) for key, edge in edges.items() for source in edge.sources])
 
     def _edge_row(self, edge: Edge) -> Row:
-        opened = edge.opened or self._change_set
+        sequence, opened = self._take(), edge.opened or self._change_set
         closed = self._change_set if edge.closed is None and edge.known.end is not None else edge.closed
         self._raise_counter(opened, closed or 0)
-        return edge_row(edge, self._scope(edge.scope), self._take(), opened, closed)
+        return edge_row(edge, self._scope(edge.scope), sequence, opened, closed)
 
     def _close_edge(self, op: CloseEdge) -> None:
         row = self._do(_SQL["open_version"], (op.id,)).fetchone()
