@@ -67,6 +67,18 @@ def test_what_a_known_fact_has_from_an_earlier_message_too_goes_with_it(
     assert texts(memory) == ["She lives in Rome"]
 
 
+def test_a_turn_that_says_less_supports_no_fact_by_itself(scripted: Scripted) -> None:
+    told, less = facts(fact("Ana", "owns", "a dog called Rex")), facts(fact("Ana", "owns", "a dog"))
+    memory, _ = scripted(told, less, decide((1, "NOOP", 1, "known")), less)
+    first = say(memory, "I have a dog, Rex.")
+    second = say(memory, "I own a dog.", "2026-01-02")
+    memory.forget([first.ids[0]], user_id="ana")
+    memory.wait()
+    assert texts(memory) == ["Ana owns a dog"]
+    memory.forget([second.ids[0]], user_id="ana")
+    assert texts(memory) == []
+
+
 def test_what_was_taken_back_supports_nothing(scripted: Scripted) -> None:
     memory, _ = scripted(ROME, ROME)
     first = say(memory, "Maria lives in Rome.")

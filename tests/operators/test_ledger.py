@@ -89,12 +89,20 @@ def test_what_is_said_again_and_then_ended_is_changed_once() -> None:
 
 def test_rewording_keeps_what_else_is_decided() -> None:
     ledger = Ledger([known("Rome")])
-    ledger.confirm("old", ("a",), "said again")
+    ledger.confirm("old", lives("Rome"), ("a",), "said again")
     ledger.reword("old", lives("Rome, near the Tiber"), ("b",), "more of it")
-    ledger.confirm("old", ("c",), "said again")
+    ledger.confirm("old", lives("Rome, near the Tiber"), ("c",), "said again")
     (change,) = ledger.changes()
     assert isinstance(change, Revise)
     assert (change.text, change.sources) == ("Ana lives in Rome, near the Tiber", ("a", "b", "c"))
+
+
+def test_what_is_told_in_other_words_supports_a_fact_together_with_its_own_sources() -> None:
+    ledger = Ledger([replace(known("Rome"), sources=("a", "b"))])
+    ledger.confirm("old", lives("Italy"), ("c",), "follows from it")
+    (change,) = ledger.changes()
+    assert isinstance(change, Revise)
+    assert change.sources == ("c", "a", "b")
 
 
 @pytest.mark.parametrize("at, ends", [(0, False), (-1, False), (5, True)])

@@ -140,7 +140,7 @@ class Compare:
             memory = shown[number - 1]
             match decision.action:
                 case "NOOP":
-                    ledger.confirm(memory.id, item.sources, reason)
+                    ledger.confirm(memory.id, item.fact, item.sources, reason)
                 case "UPDATE":
                     placed |= not self._reworded(ledger, item, memory, reason)
                 case "DELETE":

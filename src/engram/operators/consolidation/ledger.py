@@ -11,7 +11,7 @@ from engram.kernel.record import Interval, Record
 from engram.kernel.scope import Scope
 from engram.operators.consolidation.timeline import PLACED, place, settle
 from engram.operators.extraction.fact import Fact
-from engram.operators.retrieval.stated import said_of
+from engram.operators.retrieval.stated import folded, said_of
 
 __all__ = ["Ledger", "key_of"]
 
@@ -62,11 +62,17 @@ class Ledger:
         known = [other for other in self._facts.values() if key_of(other) == key_of(fact)]
         self._apply(settle(self._facts[record.id], fact, known), "")
 
-    def confirm(self, id: str, sources: tuple[str, ...], reason: str) -> None:
-        """One that is known was said again; what was added directly stays as it is."""
-        if self._facts[id].made_by is None:
+    def confirm(self, id: str, fact: Fact, sources: tuple[str, ...], reason: str) -> None:
+        """One that is known tells `fact` too; what was added directly stays as it is.
+
+        Where it says so in other words, these stand on its own sources besides.
+        """
+        known = self._facts[id]
+        if known.made_by is None:
             return
-        self._apply([Revise(id, self._facts[id].version, sources=sources, reason=reason)], "")
+        if folded(known.text) != folded(fact.text):
+            sources = _union(sources, known.sources)
+        self._apply([Revise(id, known.version, sources=sources, reason=reason)], "")
 
     def reword(self, id: str, fact: Fact, sources: tuple[str, ...], reason: str) -> None:
         """One that is known says what `fact` says from now on; its older version is kept."""
