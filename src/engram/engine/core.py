@@ -55,7 +55,7 @@ class Core:
     model: ChatModel | None = None
     chat: Chat | None = None
     reranker: Reranker | AskingReranker | None = None
-    schema: Schema = Schema()
+    schema: Schema = field(default_factory=Schema)
     seed: int = 0
     cache_bytes: int = 512 << 20
     told: dict[str, Any] = field(default_factory=dict)
