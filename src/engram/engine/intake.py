@@ -240,7 +240,7 @@ class _Intake:
         return committed.duplicates
 
     def _jobs(self, records: Sequence[Record], *, derives: bool) -> Iterator[PutJob]:
-        """The jobs that follow from groups of records: a run's (or lane's) for the policy, a lane's for vectors."""
+        """The jobs that groups of records leave: a run's (or lane's) for the policy, a lane's for vectors."""
         policy, now = self.core.policy.made_by, self.core.now()
         by_run = self.core.policy.by_run
         groups = [_run(record) if by_run else (record.scope.lane, True) for record in records]
