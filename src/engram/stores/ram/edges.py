@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from engram.kernel.protocols import CloseEdge, PutEdge, SelectEdges
@@ -35,8 +36,8 @@ def put_edge(tables: Tables, op: PutEdge, change_set: int, sequence: int) -> Edg
     tables.set(tables.edges, key, edge)
     versions = tables.edge_versions.get(edge.id, ())
     tables.set(tables.edge_versions, edge.id, tuple(sorted({*versions, edge.version})))
-    for id in {edge.source, edge.target}:
-        tables.set(tables.touching.setdefault(id, {}), key, None)
+    for id in _records(edge):
+        tables.set(tables.tied.setdefault(id, {}), key, None)
     tables.edge_log.append((sequence, key))
     return edge
 
@@ -58,9 +59,8 @@ def close_edge(tables: Tables, op: CloseEdge, change_set: int, sequence: int) ->
 
 def drop_edges(tables: Tables, ids: frozenset[str]) -> None:
     """Remove every version that touches or stands on any of the records."""
-    for edge in list(tables.edges.values()):
-        if not ids.isdisjoint((edge.source, edge.target, *edge.sources)):
-            _forget(tables, edge)
+    for edge in _tied(tables, ids):
+        _forget(tables, edge)
 
 
 def _forget(tables: Tables, edge: Edge) -> None:
@@ -71,13 +71,25 @@ def _forget(tables: Tables, edge: Edge) -> None:
         tables.set(tables.edge_versions, edge.id, left)
     else:
         tables.drop(tables.edge_versions, edge.id)
-    for id in {edge.source, edge.target}:
-        tables.drop(tables.touching[id], key)
+    for id in _records(edge):
+        tables.drop(tables.tied[id], key)
+
+
+def _records(edge: Edge) -> set[str]:
+    """The records that an edge touches or stands on."""
+    return {edge.source, edge.target, *edge.sources}
+
+
+def _tied(tables: Tables, ids: Iterable[str]) -> list[Edge]:
+    """Every version that touches or stands on any of the records."""
+    keys = {key: None for id in ids for key in tables.tied.get(id, {})}
+    return [tables.edges[key] for key in keys]
 
 
 def select_edges(tables: Tables, what: SelectEdges) -> list[Edge]:
     """The edges that `what` asks for, each with its own copy of what a caller could change."""
-    found = [edge for edge in _candidates(tables, what) if _wanted(edge, what)]
+    wanted = (edge for edge in _candidates(tables, what) if _wanted(edge, what))
+    found = list(islice(wanted, what.limit if _in_order(what) else None))
     if isinstance(what.after, int) or what.newest:
         found.sort(key=lambda edge: edge.sequence, reverse=what.newest)
     else:
@@ -89,11 +101,18 @@ def _candidates(tables: Tables, what: SelectEdges) -> Iterable[Edge]:
     if what.ids is not None:
         return _named(tables, what.ids)
     if what.touching is not None:
-        keys = {key: None for id in what.touching for key in tables.touching.get(id, {})}
-        return [tables.edges[key] for key in keys]
+        return _tied(tables, what.touching)
+    if what.standing_on is not None:
+        return _tied(tables, what.standing_on)
     if isinstance(what.after, int):
         return _behind(tables, what.after)
     return tables.edges.values()
+
+
+def _in_order(what: SelectEdges) -> bool:
+    """Whether candidates come by sequence, as they are wanted: then reading ends where a page is full."""
+    narrow = what.ids is None and what.touching is None and what.standing_on is None
+    return narrow and isinstance(what.after, int) and not what.newest
 
 
 def _named(tables: Tables, ids: Iterable[str]) -> Iterator[Edge]:
@@ -103,7 +122,9 @@ def _named(tables: Tables, ids: Iterable[str]) -> Iterator[Edge]:
 
 
 def _behind(tables: Tables, after: int) -> Iterator[Edge]:
-    for sequence, key in tables.edge_log[bisect_right(tables.edge_log, after, key=lambda item: item[0]) :]:
+    first = bisect_right(tables.edge_log, after, key=lambda item: item[0])
+    for place in range(first, len(tables.edge_log)):
+        sequence, key = tables.edge_log[place]
         edge = tables.edges.get(key)
         if edge is not None and edge.sequence == sequence:
             yield edge

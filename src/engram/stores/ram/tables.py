@@ -65,7 +65,7 @@ class Tables:
         self.arrivals: dict[int, str] = {}
         self.edges: dict[tuple[str, int], Edge] = {}
         self.edge_versions: dict[str, tuple[int, ...]] = {}
-        self.touching: dict[str, dict[tuple[str, int], None]] = {}
+        self.tied: dict[str, dict[tuple[str, int], None]] = {}
         self.edge_log: list[tuple[int, tuple[str, int]]] = []
         self.states: dict[tuple[str, Scope, str], StateRow] = {}
         self.jobs: dict[str, Job] = {}
