@@ -47,8 +47,7 @@ def test_note_link_and_evolution_step_by_step(scripted: Scripted) -> None:
     assert (starter.version, starter.metadata["tags"]) == (2, ["baking", "hobby"])
     assert starter.metadata["context"] == "The starter of Ana's first bread."
     assert starter.metadata["keywords"] == ["sourdough", "starter"]
-    assert starter.sources == (first.ids[0], second.ids[0])
-    assert bread.sources == (second.ids[0],)
+    assert (starter.sources, bread.sources) == ((first.ids[0], second.ids[0]), (second.ids[0],))
     assert [(edge.source, edge.target) for edge in edges(memory)] == [(bread.id, starter.id)]
     assert [item.event for item in second.items] == ["stored", "stored", "superseded"]
     assert f"linked to the note of {first.ids[0]}; changed 1 of 2 notes shown" in reasons(second)[0]
