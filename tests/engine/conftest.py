@@ -11,6 +11,8 @@ import pytest
 
 from engine.helpers import Ticking
 from engram import Memory
+from postgres import in_schema, schemas
+from routed import routed
 
 Open = Callable[..., Memory]
 
@@ -36,8 +38,11 @@ def _left_out(item: pytest.Item) -> bool:
     return bool(call.params.get("url") == "postgres")
 
 
-@pytest.fixture(params=["ram", "sqlite", "postgres"])
+@pytest.fixture(params=["ram", "sqlite", "postgres", *(["router"] if FULL else [])])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "router":
+        server = request.getfixturevalue("postgres_server")
+        return routed(*(in_schema(server, next(schemas())) for _ in range(3)))
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
     return "ram:" if request.param == "ram" else f"sqlite:///{tmp_path / 'memory.db'}"

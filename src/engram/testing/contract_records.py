@@ -7,7 +7,20 @@ from dataclasses import replace
 import pytest
 
 from engram.kernel.errors import Conflict
-from engram.kernel.protocols import Batch, Close, Mark, Op, Put, Require, Reserve, Select, Store, Supersede
+from engram.kernel.protocols import (
+    Batch,
+    Close,
+    Committed,
+    Expunge,
+    Mark,
+    Op,
+    Put,
+    Require,
+    Reserve,
+    Select,
+    Store,
+    Supersede,
+)
 from engram.kernel.record import Interval, Record
 from engram.kernel.scope import Scope
 from engram.testing.builders import ANA, START, a_record, day
@@ -246,6 +259,21 @@ class VersionContract:
         assert put_one(store, a_record("two")).opened == first + 100
         assert refused(store, Reserve(100), Require((("nowhere", None),)))
         assert put_one(store, a_record("three")).opened == first + 101
+
+    def test_a_commit_counts_on_from_a_position_seen_elsewhere(self, store: Store) -> None:
+        """Where that is further; what is erased counts so too, and a commit that changes nothing does not."""
+        record = put_one(store, a_record("one"))
+        before = store.sequence()
+        assert store.commit(Batch((Mark("nowhere", strength=0.5),), above=(100, 7))) == Committed(0)
+        assert store.sequence() == before
+        assert store.commit(Batch((Put(a_record("two")),), above=(100, 7))).change_set == 101
+        assert store.sequence() == (101, before.erasures)
+        assert put_one(store, a_record("three")).opened == 102
+        store.commit(Batch((Expunge((record.id,)),), above=(50, 7)))
+        assert store.sequence().erasures == 8
+        assert store.sequence().last > 102
+        assert store.sequence(record.scope.tenant) == store.sequence()
+        assert store.check() == []
 
     def test_an_arrival_that_is_taken_is_not_kept(self, store: Store) -> None:
         """Arrivals stay unique in a store."""
