@@ -115,3 +115,22 @@ def test_without_communities_tending_makes_none(open_memory: Open) -> None:
     told(memory, WEB)
     memory.tend(user_id="u")
     assert held(memory, "u", "summary") == []
+
+
+def test_what_has_to_do_with_itself_stays_one(open_memory: Open) -> None:
+    memory = open_memory(policy="zep")
+    for _ in range(3):
+        memory.add({"content": "Narcissus again.", "triples": [["Narcissus", "loves", "narcissus"]]})
+        memory.add_triples([["Narcissus", "loves", "Narcissus"]])
+    graph = memory.graph(user_id="default")
+    assert [node.text for node in graph.nodes if node.kind == "entity"] == ["Narcissus"]
+
+
+def test_a_relation_that_is_called_as_an_edge_of_the_policys_finds_no_entity(open_memory: Open) -> None:
+    memory = open_memory(policy="zep")
+    relations = ("mentions", "subject", "has_member")
+    memory.add({"content": "A page.", "triples": [["Ada", relation, "Bob"] for relation in relations]})
+    kinds = {hit.record.kind for hit in memory.search("Who has Bob?", user_id="default")}
+    assert kinds == {"fact", "episode"}
+    named = memory.search("Bob", user_id="default", filters={"kind": "entity"})
+    assert "Bob" in [hit.text for hit in named]

@@ -72,7 +72,8 @@ def graph(
     bounds: dict[str, Any] = {"depth": depth, "types": types, "kinds": kinds, "limit": limit}
     with status("reading"), opened(context, url) as memory:
         found = seen(memory, valid, known).graph(about or None, everyone=everyone, **bounds, **ids)
-        advice = "" if found.nodes else _advice(nothing(memory, ids))
+        owed = 0 if found.nodes else memory.stats()["jobs"]["pending"]
+        advice = "" if found.nodes else _advice(nothing(memory, ids), owed)
     written = _written(found, graphml, pictures, ", ".join(map(one_line, about or [])))
     if json:
         emit(found.to_dict())
@@ -93,9 +94,11 @@ def _pictures(svg: Path | None, png: Path | None) -> list[Path]:
     return [path for path in (svg, png) if path is not None]
 
 
-def _advice(told: str) -> str:
+def _advice(told: str, owed: int) -> str:
     if told != "nothing found":
         return told
+    if owed:
+        return f"no record of this scope has an edge yet; work is owed ({owed:,}): engram jobs wait does it"
     return "no record of this scope has an edge: add triples, or name the policy that made a graph (--policy)"
 
 

@@ -76,7 +76,8 @@ class Tally:
         """The result."""
         notes = [f"{note} ({count:,} messages)" for note, count in self.notes.items()]
         if self.jobs:
-            notes.append(f"{self.jobs:,} jobs are owed: what is derived follows with wait() or tend()")
+            owed = "1 job is" if self.jobs == 1 else f"{self.jobs:,} jobs are"
+            notes.append(f"{owed} owed: what is derived follows with wait() or tend(), or engram jobs wait")
         return Imported(
             self.format,
             stored=self.stored,

@@ -115,7 +115,8 @@ class Zep(Policy):
         kinds = query.kinds or (() if self.turns else ("fact", "summary"))
         lists, steps = await by_three(query, kinds, self.steps, self.constant)
         ranked = dict(fused_ranks(lists, self.constant))
-        records = [record for record in await Read(tuple(ranked)) if not kinds or record.kind in kinds]
+        found = await Read(tuple(ranked))
+        records = [record for record in found if (record.kind in kinds if kinds else record.kind != "entity")]
         ordered = await self._ordered(query, records, steps)
         why = shares(lists, self.constant) if query.explain else {}
         hits, last = [], 1.0

@@ -35,7 +35,8 @@ async def told_of(entities: Sequence[Record]) -> dict[str, list[Known]]:
     )
     told: dict[str, list[Known]] = {}
     for edge in edges:
-        if (fact := facts.get(edge.source)) is not None:
+        fact = facts.get(edge.source)
+        if fact is not None and len({folded(fact.metadata.get(end, "")) for end in (SUBJECT, OBJECT)}) == 2:
             told.setdefault(edge.target, []).append(_known(fact, edge.type))
     return told
 

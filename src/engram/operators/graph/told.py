@@ -60,6 +60,9 @@ def named_in_facts(said: Sequence[Said], entities: Sequence[FoundEntity]) -> lis
         fact = item.fact
         types = _types(item, listed)
         year = (fact.when[0] if fact.when else item.turn.time).year
+        if folded(fact.subject) == folded(fact.object):  # tells it from no other thing of its name
+            found.append(Named(Mention(fact.subject, types[0]), item.sources))
+            continue
         known = Known(fact.relation, fact.object, year)
         found.append(Named(Mention(fact.subject, types[0], facts=(known,)), item.sources))
         if folded(fact.object) in listed or (not listed and _is_thing(fact)):
