@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
@@ -13,11 +16,33 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from engram.kernel.errors import InvalidInput
-from engram.kernel.protocols import Batch, Committed, Op, Rebuild, Reserve, Store, Switch
+from engram.kernel.errors import Conflict, InvalidInput
+from engram.kernel.protocols import (
+    Batch,
+    Committed,
+    Expunge,
+    Job,
+    Op,
+    Put,
+    PutEdge,
+    PutInfo,
+    PutJob,
+    Rebuild,
+    Reserve,
+    Select,
+    SelectEdges,
+    Stage,
+    Store,
+    Supersede,
+    Switch,
+    Waking,
+)
+from engram.kernel.record import Edge, Interval, Record
+from engram.kernel.scope import Scope
 from engram.stores import open_store
 from engram.stores.ram import RamStore
-from engram.stores.router import open_router
+from engram.stores.router import RouterStore, open_router
+from engram.testing.builders import START, a_record
 from engram.testing.contract import StoreContract
 from engram.testing.machine import SideBySide
 from postgres import in_schema, own_folder, schemas, server_in
@@ -136,3 +161,118 @@ def test_a_router_over_files_beside_ram(tmp_path: Path) -> None:
 def test_a_router_over_servers_beside_ram(databases: tuple[str, str]) -> None:
     runs = beside_ram(lambda: [in_schema(url, next(schemas())) for url in (databases[0], *databases)])
     assert runs >= EXAMPLES
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Iterator[RouterStore]:
+    """Over two files; tenant `a` lives in the first, `b` in the second."""
+    store = open_router(over_files(tmp_path))
+    for tenant, database in (("a", "db0"), ("b", "db1")):
+        store.members.placed(tenant, database)
+    yield store
+    store.close()
+
+
+def put(store: Store, tenant: str, text: str = "tea", **fields: object) -> Record:
+    """A new record of a tenant's."""
+    record = replace(a_record(text, scope=Scope(tenant)), **fields)  # type: ignore[arg-type]
+    return store.select(Select(ids=store.commit(Batch((Put(record, b"w", b"v"),))).ids))[0]
+
+
+def test_what_concerns_two_databases_is_refused(router: RouterStore) -> None:
+    """As a batch, and as a source or an edge; nothing of it is left."""
+    one, other = put(router, "a"), put(router, "b")
+    edge = Edge("e", one.id, other.id, "knows", Scope("a"), Interval(START), Interval(START))
+    for ops in (
+        (Put(a_record(scope=Scope("a"))), Put(a_record(scope=Scope("b")))),
+        (Put(a_record(scope=Scope("a"), sources=(other.id,))),),
+        (Put(replace(a_record("coffee", scope=Scope("a")), id=other.id)),),
+        (Expunge((one.id, other.id)),),
+        (PutEdge(edge),),
+        (PutJob(Job("", "write", Scope("a"), START, reads=(other.id,))),),
+    ):
+        with pytest.raises(InvalidInput, match="whose databases differ"):
+            router.commit(Batch(ops))
+    assert router.select(Select()) == [one, other]
+    assert not router.edges(SelectEdges())
+    assert not router.jobs()
+
+
+def test_a_new_embedder_takes_all_databases_or_none(router: RouterStore) -> None:
+    """Entries may be staged for tenants of several at once; the switch waits for those of each."""
+    one, other = put(router, "a"), put(router, "b")
+    router.commit(Batch((PutInfo("embedder", "old"), Stage(one.id, 1, b"W", b"V"))))
+    erasures = [router.sequence(tenant).erasures for tenant in "ab"]
+    with pytest.raises(Conflict, match=other.id):
+        router.commit(Batch((Switch((("embedder", "new"),)),)))
+    assert [entry.words for tenant in "ab" for entry in router.entries(Scope(tenant))] == [b"w", b"w"]
+    router.commit(Batch(tuple(Stage(record.id, 1, b"W", b"V") for record in (one, other))))
+    assert (router.info()["staged"], router.info()["versions"]) == ("2", "2")
+    router.commit(Batch((Switch((("embedder", "new"),)),)))
+    assert [entry.words for tenant in "ab" for entry in router.entries(Scope(tenant))] == [b"W", b"W"]
+    assert [router.sequence(tenant).erasures for tenant in "ab"] == [number + 1 for number in erasures]
+    assert router.info()["embedder"] == "new"
+    assert router.check() == []
+
+
+def test_what_does_not_agree_between_databases_is_found(router: RouterStore) -> None:
+    first, second = (store for _, store in router.members.stores())
+    router.commit(Batch((PutInfo("embedder", "one"),)))
+    second.commit(Batch((PutInfo("embedder", None),)))
+    assert "embedder" not in router.info()
+    put(first, "b", "written past the router")
+    put(router, "b")
+    found = "; ".join(router.check())
+    assert "differ in embedder" in found
+    assert "db0: holds tenant 'b', who does not live there" in found
+    assert [record.text for record in router.select(Select())] == ["tea"]
+    assert [scope.tenant for scope, _ in router.scopes()] == ["b"]
+
+
+def test_a_page_over_databases_is_not_cut_between_equal_numbers(tmp_path: Path) -> None:
+    """Two processes may give the same number at the same time; whoever pages loses none of them."""
+    url = over_files(tmp_path)
+    stores = [open_router(url) for _ in range(2)]
+    for store, tenant, database in zip(stores, "ab", ("db0", "db1"), strict=True):
+        store.members.placed(tenant, database)
+        for number in range(4):
+            put(store, tenant, f"{tenant}{number}")
+    whole, pages, after = stores[0].select(Select()), list[Record](), 0
+    assert len({record.arrival for record in whole}) < len(whole) == 8
+    while page := stores[0].select(Select(after=after, limit=3)):
+        pages += page
+        after = page[-1].arrival
+    assert pages == whole
+    for store in stores:
+        store.close()
+
+
+def test_an_id_that_was_given_to_another_tenant_is_found_again(tmp_path: Path) -> None:
+    """What a process remembers of an id is what it was when it heard of it."""
+    url = over_files(tmp_path)
+    here, there = (open_router(url) for _ in range(2))
+    for tenant, database in (("a", "db0"), ("b", "db1")):
+        here.members.placed(tenant, database)
+    record = put(here, "a", id="given")
+    there.commit(Batch((Expunge((record.id,)),)))
+    moved = put(there, "b", "coffee", id="given")
+    assert here.select(Select(ids=("given",))) == [moved]
+    here.commit(Batch((Supersede(replace(moved, text="water"), 1),)))
+    assert [found.text for found in there.select(Select(ids=("given",)))] == ["water"]
+    for store in (here, there):
+        store.close()
+
+
+def test_new_jobs_are_told_at_once_where_all_databases_tell(
+    databases: tuple[str, str], tmp_path: Path
+) -> None:
+    members = [in_schema(url, next(schemas())) for url in databases]
+    with closing(open_store(routed(f"sqlite:///{tmp_path}/directory.db", *members))) as store:
+        assert isinstance(store, Waking)
+        told = threading.Event()
+        quiet = store.watch(told)
+        store.commit(Batch((PutJob(Job("", "write", Scope("a"), START)),)))
+        assert told.wait(10)
+        quiet()
+    for url, member in zip(databases, members, strict=True):
+        drop_schema(url, member.rpartition("=")[2])

@@ -78,11 +78,11 @@ class Commits:
         return any(found.get(key, tenant) != tenant for key, tenant in known.items())
 
     def _routed(self, ops: Sequence[Op]) -> Committed:
-        concerned = named(ops)
-        owners = self._finder.tenants(concerned, fresh=any(isinstance(op, Expunge) for op in ops))
-        tenants = sorted(concerned.tenants | set(owners.values()))
-        homes = {tenant: self._members.placed(tenant).database for tenant in tenants}
-        databases = list(dict.fromkeys(homes.values()))
+        erasing = any(isinstance(op, Expunge) for op in ops)
+        owners, homes = self._whose(ops, fresh=erasing)
+        if len(set(homes.values())) > 1 and not erasing:
+            owners, homes = self._whose(ops, fresh=True)  # perhaps an id has another tenant by now
+        tenants, databases = list(homes), list(dict.fromkeys(homes.values()))
         shared = [op for op in ops if isinstance(op, EVERYWHERE)]
         for op in shared:
             if isinstance(op, PutInfo):
@@ -100,6 +100,13 @@ class Commits:
         if not shared:
             return self._at(databases[0] if databases else self._members.names()[0], tenants, ops)
         return self._everywhere(databases, tenants, ops, shared)
+
+    def _whose(self, ops: Sequence[Op], *, fresh: bool) -> tuple[dict[str, str], dict[str, str]]:
+        """The tenants of the ids in a batch, and the databases of all tenants that it concerns."""
+        concerned = named(ops)
+        owners = self._finder.tenants(concerned, fresh=fresh)
+        tenants = sorted(concerned.tenants | set(owners.values()))
+        return owners, {tenant: self._members.placed(tenant).database for tenant in tenants}
 
     def _severed(
         self, ops: Sequence[Op], owners: Mapping[str, str], homes: Mapping[str, str], *, shared: bool

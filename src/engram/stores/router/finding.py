@@ -21,7 +21,9 @@ class Finder:
 
     def tenants(self, what: Named, *, fresh: bool = False) -> dict[str, str]:
         """The tenant of each that is there; with `fresh` whatever this process may know."""
-        found = {} if fresh else self._owners.of(what.keys)
+        if fresh:
+            self._owners.forget(what.keys)
+        found = self._owners.of(what.keys)
         records = tuple(id for id in what.records if id not in found)
         edges = tuple(id for id in what.edges if edge_key(id) not in found)
         jobs = tuple(id for id in what.jobs if job_key(id) not in found)
