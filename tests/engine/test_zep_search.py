@@ -134,3 +134,21 @@ def test_a_relation_that_is_called_as_an_edge_of_the_policys_finds_no_entity(ope
     assert kinds == {"fact", "episode"}
     named = memory.search("Bob", user_id="default", filters={"kind": "entity"})
     assert "Bob" in [hit.text for hit in named]
+
+
+def test_aliases_that_are_given_name_the_entity(open_memory: Open) -> None:
+    memory = open_memory(policy="zep")
+    told = memory.add(
+        {"content": "The board met.", "entities": [{"name": "Acme Holdings", "aliases": ["Roadrunner"]}]}
+    )
+    memory.add({"content": "Plans.", "triples": [["roadrunner", "owns", "a mine"]]})
+    memory.add({"content": "More.", "entities": [{"name": "Acme Holdings", "aliases": ["Coyote Works"]}]})
+    memory.add_triples([["Coyote Works", "sells", "rockets"]])
+    graph = memory.graph("Coyote Works", user_id="default")
+    names = {node.text: node for node in graph.nodes if node.kind == "entity"}
+    assert set(names) == {"Acme Holdings", "a mine", "rockets"}
+    assert names["Acme Holdings"].metadata["aliases"] == ["Roadrunner", "Coyote Works"]
+    memory.forget(told.ids[0], user_id="default")
+    memory.wait()
+    assert "Roadrunner" not in str([record.to_dict() for record in memory.get_all(user_id="default")])
+    assert memory.verify().ok

@@ -97,10 +97,11 @@ class _Entity:
         """One more name of it."""
         name = item.mention.name
         known = {folded(each) for each in (self.name, *self.mention.aliases, *self.aliases)}
-        if folded(name) not in known:
-            self.aliases.append(name)
-            self.reasons.append(f"also called {name}: {reason}")
-            self.telling = (*self.telling, *item.sources)
+        for other in different((name, *item.mention.aliases), self.name):
+            if folded(other) not in known:
+                self.aliases.append(other)
+                self.reasons.append(f"also called {other}: {reason if other == name else 'as told'}")
+                self.telling = (*self.telling, *item.sources)
         if item.mention.type and not self.mention.type:
             self.telling = (*self.telling, *item.sources)
         if self.record is not None and folded(name) != folded(self.record.text):
@@ -255,10 +256,13 @@ class _Book:
 
     def add(self, item: Named) -> None:
         """A name means something new."""
-        entity = _Entity(item.mention.name, item.mention, sources=item.sources)
+        aliases = different(item.mention.aliases, item.mention.name)
+        telling = item.sources if aliases else ()
+        entity = _Entity(item.mention.name, item.mention, None, item.sources, telling, aliases)
         self._fresh.append(entity)
         self._of[folded(entity.name)] = entity
-        self._index(entity, entity.name)
+        for name in (entity.name, *aliases):
+            self._index(entity, name)
 
     def alike(self, item: Named) -> list[tuple[_Entity, Likeness]]:
         """The entities of this batch that a name may mean, likest first."""
@@ -342,7 +346,9 @@ class _Book:
             return []
         if entity.others:
             others = tuple((other.id, other.version) for other in entity.others)
-            names = different((*entity.mention.aliases, *names_of_all(entity.others)), record.text)
+            names = different(
+                (*entity.mention.aliases, *entity.aliases, *names_of_all(entity.others)), record.text
+            )
             more = {**record.metadata, "aliases": names}
             return [Merge(record.id, record.version, others, reason=reason, metadata=more)]
         more = {**record.metadata, "aliases": [*entity.mention.aliases, *entity.aliases]}
@@ -372,7 +378,8 @@ def _once(named: Sequence[Named]) -> Iterable[Named]:
             continue
         held = before.mention
         facts = tuple(dict.fromkeys((*held.facts, *mention.facts)))
-        mention = replace(held, type=held.type or mention.type, facts=facts)
+        aliases = tuple(dict.fromkeys((*held.aliases, *mention.aliases)))
+        mention = replace(held, type=held.type or mention.type, aliases=aliases, facts=facts)
         found[key] = Named(mention, tuple(dict.fromkeys((*before.sources, *item.sources))))
     return found.values()
 
