@@ -332,3 +332,19 @@ def test_another_process_sees_the_graph_grow(open_memory: Open, url: str) -> Non
     one.add(PASSAGES[1], user_id="ana")
     found = other.search("What is near Vellmoor, by the Tolka brook?", user_id="ana", explain=True)
     assert {hit.record.origin for hit in found if "graph" in hit.why} == {"brook", "town"}
+
+
+@pytest.mark.parametrize("policy", ["fusion", "hipporag", "zep"])
+@pytest.mark.parametrize("runs", [(None, None, None), ("one", "two", "three")])
+def test_what_survivors_tell_of_an_entity_stays(open_memory: Open, policy: str, runs: Any) -> None:
+    memory = open_memory(policy=policy)
+    river: dict[str, Any] = {"name": "Tolka", "type": "river", "aliases": ["Tolka brook"]}
+    alias: dict[str, Any] = {"name": "Tolka", "aliases": ["Zyxwater"]}
+    for entity, run in zip((river, alias, {"name": "Tolka"}), runs, strict=True):
+        receipt = memory.add({"content": f"A note of {entity!r}.", "entities": [entity]}, run_id=run)
+        if entity is alias:
+            told = receipt.ids[0]
+    memory.forget(told, everyone=True)
+    memory.wait()
+    (node,) = [node for node in memory.graph(everyone=True).nodes if node.kind == "entity"]
+    assert dict(node.metadata) == {"type": "river", "aliases": ["Tolka brook"]}

@@ -47,7 +47,7 @@ def supported(versions: Sequence[Record], gone: Collection[str]) -> bool:
         if joined
     )
     if not told or last.kind == "entity":
-        return told
+        return told and not _mixed(versions, set(gone))
     kept = _metadata_kept(versions, gone)
     return all(kept.get(key) == value for key, value in last.metadata.items() if key not in _OF_TEXT)
 
@@ -55,6 +55,16 @@ def supported(versions: Sequence[Record], gone: Collection[str]) -> bool:
 def kept_metadata(versions: Sequence[Record], gone: Collection[str]) -> Mapping[str, Any]:
     """An entity's metadata without what came with sources that are gone; another record's as it stands."""
     return _metadata_kept(versions, gone) if versions[-1].kind == "entity" else versions[-1].metadata
+
+
+def _mixed(versions: Sequence[Record], gone: set[str]) -> bool:
+    """Whether metadata came from survivors and others at once: which told what, only making it anew says."""
+    before: Mapping[str, Any] = {}
+    for version, joined, _ in _steps(versions):
+        if version.metadata != before and joined & gone and joined - gone:
+            return True
+        before = version.metadata
+    return False
 
 
 def _metadata_kept(versions: Sequence[Record], gone: Collection[str]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class _Web:
         """Find the entities that are known by a name, and add the others."""
         named: dict[str, dict[str, None]] = {}
         spelled: dict[str, str] = {}
-        told = {folded(entity.name): entity for strand in strands for entity in strand.entities}
+        told = _told(strands)
         for alias, name in ((folded(alias), key) for key in told for alias in told[key].aliases):
             if alias and alias not in told:
                 self.same.setdefault(alias, name)
@@ -200,6 +200,17 @@ class _Web:
     def _like(self, one: str, other: str, cosine: float) -> None:
         if one != other and (other, one, SYNONYM, (other, one)) not in self.edges:
             self._connect(Connect(one, other, SYNONYM, round(cosine, 6), (one, other)))
+
+
+def _told(strands: Sequence[Strand]) -> dict[str, Entity]:
+    """What the strands together tell of each entity that they name, by its folded name."""
+    told: dict[str, Entity] = {}
+    for entity in (entity for strand in strands for entity in strand.entities):
+        key = folded(entity.name)
+        held = told.get(key, entity)
+        aliases = tuple(dict.fromkeys((*held.aliases, *entity.aliases)))
+        told[key] = Entity(held.name, held.type or entity.type, aliases)
+    return told
 
 
 async def _before(passages: Sequence[str]) -> list[Edge]:
