@@ -340,11 +340,11 @@ def test_what_survivors_tell_of_an_entity_stays(open_memory: Open, policy: str, 
     memory = open_memory(policy=policy)
     river: dict[str, Any] = {"name": "Tolka", "type": "river", "aliases": ["Tolka brook"]}
     alias: dict[str, Any] = {"name": "Tolka", "aliases": ["Zyxwater"]}
-    for entity, run in zip((river, alias, {"name": "Tolka"}), runs, strict=True):
-        receipt = memory.add({"content": f"A note of {entity!r}.", "entities": [entity]}, run_id=run)
-        if entity is alias:
-            told = receipt.ids[0]
-    memory.forget(told, everyone=True)
+    added = [
+        memory.add({"content": f"A note of {entity!r}.", "entities": [entity]}, run_id=run)
+        for entity, run in zip((river, alias, {"name": "Tolka"}), runs, strict=True)
+    ]
+    memory.forget(added[1].ids[0], everyone=True)
     memory.wait()
     (node,) = [node for node in memory.graph(everyone=True).nodes if node.kind == "entity"]
     assert dict(node.metadata) == {"type": "river", "aliases": ["Tolka brook"]}
