@@ -321,6 +321,8 @@ def test_what_is_mended_brings_to_light_what_lay_behind_it(call: Call, filled: P
     """An old format keeps the rest from being looked at."""
     damage(filled, "UPDATE records SET text = 'a stork'")
     damage(filled, "DROP TABLE staged; DROP INDEX scopes_run; ALTER TABLE jobs DROP COLUMN priority")
+    of_edges = re.findall(r"CREATE (?:TABLE edge|INDEX edge)[^;]*;", built_in()[0].script)
+    damage(filled, " ".join(["DROP TABLE edge_reads; DROP TABLE edges;", *of_edges]))
     damage(filled, "PRAGMA user_version = 1")
     filled.chmod(0o640)
     said = call("doctor", "--fix", "--yes").stderr

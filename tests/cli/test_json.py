@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from cli.test_commands import TALK
 from engram import Memory
 from engram.cli.app import app
+from engram.engine.tenants import add_database, place_tenant, router_at
 from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, PutJob
 from engram.kernel.scope import Scope
@@ -48,7 +50,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         store = memory._bound.core.store
         jobs = [Job("", "write", Scope(user_id="ana"), moment, "p:1", (id,), "parked")] * 3
         made = [store.commit(Batch((PutJob(job),))).jobs[0] for job in jobs]
+    router = f"router:sqlite:///{folder}/directory.db"
+    with closing(router_at(router)) as routed:
+        for name in ("one", "two"):
+            add_database(routed, name, f"sqlite:///{folder}/{name}.db")
+        place_tenant(routed, "acme", "one")
     names = {
+        "ROUTER": router,
+        "MEMBER": f"sqlite:///{folder}/three.db",
         "ID": id,
         "EDIT": str(edit),
         "TALK": str(talk),
@@ -90,6 +99,11 @@ CALLS = [
     "reembed",
     "bench recall TALK --policy rrf",
     "compare TALK --policy rrf -j 1",
+    "tenants list --url ROUTER",
+    "tenants databases --url ROUTER",
+    "tenants add three MEMBER --url ROUTER",
+    "tenants place other one --url ROUTER",
+    "tenants move acme two --url ROUTER",
     "forget --user nobody --yes",
 ]
 
@@ -97,7 +111,7 @@ CALLS = [
 def named(call: str) -> str:
     """The command of a call, as the page has it."""
     words = call.split()
-    return " ".join(words[:2]) if words[0] in ("jobs", "bench") else words[0]
+    return " ".join(words[:2]) if words[0] in ("jobs", "bench", "tenants") else words[0]
 
 
 def objects(call: str, store: dict[str, str]) -> list[dict[str, Any]]:
