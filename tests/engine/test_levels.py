@@ -62,3 +62,18 @@ def test_a_session_shows_neither_what_expired_nor_what_came_after_the_view(
     assert now.record.sources == tuple(ids)
     [was] = memory.as_of(known=then).search("apple", **sessions)
     assert was.text == "user: apple pie\nuser: banana split"
+
+
+def test_sessions_of_everyone_are_each_of_one_user(open_memory: Open) -> None:
+    """Two who talk at the same time, in runs of the same name or none, share no session and no window."""
+    memory = open_memory()
+    for turn in range(4):
+        for user, run in (("ana", None), ("bo", None), ("ana", "one"), ("bo", "one")):
+            memory.add(f"a heron, says {user} {turn}", user_id=user, run_id=run)
+    sessions = memory.search("heron", everyone=True, k=20, filters={"level": 2})
+    assert len(sessions) == 4
+    for level in (1, 2):
+        for hit in memory.search("heron", everyone=True, k=20, filters={"level": level}):
+            said = {memory.get(id).scope for id in hit.record.sources}
+            assert said == {hit.record.scope}
+    assert memory.verify().ok

@@ -158,6 +158,7 @@ class Entry(NamedTuple):
     id: str
     version: int
     kind: str
+    user_id: str | None
     agent_id: str | None
     run_id: str | None
     role: str | None

@@ -41,7 +41,7 @@ class EntryContract:
         )
         start = micros(START)
         expected = Entry(
-            store.sequence().last, record.arrival, record.id, 1, "episode", "a", "r", "user", "Ana",
+            store.sequence().last, record.arrival, record.id, 1, "episode", "u", "a", "r", "user", "Ana",
             start, start, None, start, None, micros(day(3)), 1.0, 0.5, None, 0, b"w", b"v",
         )  # fmt: skip
         assert store.entries(Scope("t")) == [expected]

@@ -26,6 +26,7 @@ class Turn(NamedTuple):
     vector: tuple[float, ...] | None
     run: str | None = None
     agent: str | None = None
+    user: str | None = None
     kind: str = "episode"
     name: str | None = None
     role: str | None = "user"
@@ -35,7 +36,7 @@ def sessions(turns: Sequence[Turn]) -> list[list[Turn]]:
     """The turns in their sessions; each derived record in one of its own."""
     streams: dict[Any, list[Turn]] = {}
     for turn in turns:
-        key = (turn.agent, turn.run) if turn.kind == "episode" else turn.id
+        key = (turn.user, turn.agent, turn.run) if turn.kind == "episode" else turn.id
         streams.setdefault(key, []).append(turn)
     cut: list[list[Turn]] = []
     for stream in streams.values():

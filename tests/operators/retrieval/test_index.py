@@ -31,8 +31,8 @@ def entry(turn: Turn, sequence: int, version: int = 1, closed: int = 0, **rest: 
     vectors = None if turn.vector is None else np.array([turn.vector], np.float32)
     words, vector = encode([turn.text], vectors)[0]
     plain = Entry(
-        sequence, turn.arrival, turn.id, version, turn.kind, turn.agent, turn.run, turn.role, turn.name,
-        turn.time, None, None, 0, None, None, 1.0, 1.0, None, closed, words, vector,
+        sequence, turn.arrival, turn.id, version, turn.kind, turn.user, turn.agent, turn.run, turn.role,
+        turn.name, turn.time, None, None, 0, None, None, 1.0, 1.0, None, closed, words, vector,
     )  # fmt: skip
     return plain._replace(words=b"", vector=b"") if closed else plain._replace(**rest)
 
@@ -48,6 +48,7 @@ def turns(arrival: int) -> st.SearchStrategy[Turn]:
         vector=VECTORS,
         run=st.sampled_from([None, None, "r1", "r2"]),
         agent=st.sampled_from([None, "a"]),
+        user=st.sampled_from(["u", "u", "v"]),
         kind=st.sampled_from(["episode"] * 5 + ["fact"]),
         name=st.sampled_from([None, "Ada", "Bob"]),
         role=st.sampled_from(["user", "assistant", None]),

@@ -22,7 +22,9 @@ def last_turns(rows: Rows, turns: NDArray[np.int64], count: int, before: Record 
     if before is not None:
         moment = micros(before.time)
         keep = (time < moment) | ((time == moment) & (arrival < before.arrival))
-        keep &= rows["stream"][turns] == rows.stream_of(before.scope.agent_id, before.scope.run_id)
+        keep &= rows["stream"][turns] == rows.stream_of(
+            before.scope.user_id, before.scope.agent_id, before.scope.run_id
+        )
         turns, time, arrival = turns[keep], time[keep], arrival[keep]
     if len(turns) > count:
         late = time >= np.partition(time, len(time) - count)[len(time) - count]

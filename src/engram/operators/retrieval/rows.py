@@ -18,6 +18,7 @@ __all__ = ["EPISODE", "NEVER", "Codes", "Rows"]
 NEVER = np.iinfo(np.int64).max
 EPISODE = 0
 T = TypeVar("T", bound=Hashable)
+Stream = tuple[str | None, str | None, str | None] | str
 WIDE = ("time", "arrival", "valid_end", "expires", "words", "vector")
 NARROW = ("stream", "kind", "role", "name", "made_by", "flags", "alive")
 REAL = ("length", "log_length", "strength", "trust")
@@ -61,7 +62,7 @@ class Rows:
         self.roles: Codes[str | None] = Codes(None, "user", "assistant")
         self.names: Codes[str | None] = Codes(None)
         self.makers: Codes[str | None] = Codes(None)
-        self._streams: Codes[tuple[str | None, str | None] | str] = Codes()
+        self._streams: Codes[Stream] = Codes()
         self._gapped: list[bool] = []
         self.hideable = False
         self._tables = [
@@ -99,7 +100,7 @@ class Rows:
         self["words"][first:] = [hash(entry.words) for entry in entries]
         self["stream"][first:] = self._streams.of(self._stream(entry) for entry in entries)
         self._gapped += [
-            isinstance(key, tuple) and key[1] is None
+            isinstance(key, tuple) and key[2] is None
             for key in islice(self._streams, len(self._gapped), None)
         ]
         self["kind"][first:] = self.kinds.of(entry.kind for entry in entries)
@@ -137,14 +138,14 @@ class Rows:
         """By stream: whether a long pause ends a session in it, because no run does."""
         return np.array(self._gapped, bool)[streams]
 
-    def stream_of(self, agent: str | None, run: str | None) -> int:
-        """The code of the stream of an agent's run, or -1."""
-        return self._streams.get((agent, run))
+    def stream_of(self, user: str | None, agent: str | None, run: str | None) -> int:
+        """The code of the stream of a run, or -1."""
+        return self._streams.get((user, agent, run))
 
     def runs_called(self, names: Collection[str]) -> NDArray[np.bool_]:
         """By stream: whether its run has one of these names (in lower case)."""
         called = [
-            isinstance(key, tuple) and key[1] is not None and key[1].casefold() in names
+            isinstance(key, tuple) and key[2] is not None and key[2].casefold() in names
             for key in self._streams
         ]
         return np.array(called, bool)
@@ -160,6 +161,8 @@ class Rows:
         self.ids = [self.ids[row] for row in rows.tolist()]
         self.row_of = {id_: row for row, id_ in enumerate(self.ids)}
 
-    def _stream(self, entry: Entry) -> tuple[str | None, str | None] | str:
-        """What an entry's sessions are cut from: a run, an agent's turns without one, or itself."""
-        return (entry.agent_id, entry.run_id) if entry.kind == "episode" else entry.id
+    def _stream(self, entry: Entry) -> Stream:
+        """What an entry's sessions are cut from: a run, somebody's turns without one, or itself."""
+        if entry.kind != "episode":
+            return entry.id
+        return entry.user_id, entry.agent_id, entry.run_id

@@ -37,6 +37,7 @@ class Row:
             record.id,
             record.version,
             record.kind,
+            record.scope.user_id,
             record.scope.agent_id,
             record.scope.run_id,
             record.role,

@@ -4,8 +4,8 @@
 SELECT last, erasures FROM counter
 
 -- name: entry_columns
-r.sequence, r.arrival, r.id, r.version, r.kind, r.agent_id, r.run_id, r.role, r.name, r.time, r.valid_start,
-r.valid_end, coalesce(r.known_start, r.time), r.known_end, r.expires, r.strength, r.trust, r.made_by
+r.sequence, r.arrival, r.id, r.version, r.kind, r.user_id, r.agent_id, r.run_id, r.role, r.name, r.time,
+r.valid_start, r.valid_end, coalesce(r.known_start, r.time), r.known_end, r.expires, r.strength, r.trust, r.made_by
 
 -- name: entries
 SELECT {columns},
