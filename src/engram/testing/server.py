@@ -199,7 +199,7 @@ class ScriptedServer:
 
     @contextlib.contextmanager
     def counted(self) -> Any:
-        """Counts how many requests are being answered at once."""
+        """Counts how many requests wait for an answer at once: whoever has one may ask again meanwhile."""
         with self._lock:
             self._running += 1
             self.most_at_once = max(self.most_at_once, self._running)
@@ -245,13 +245,15 @@ class _Handler(BaseHTTPRequestHandler):
         held = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, self.path, dict(self.headers), json.loads(held) if held else None)
         with self.scripted.counted():
-            self._say(self.scripted.answer(request))
+            answer = self.scripted.answer(request)
+            silent = self.scripted.stopped.wait(answer.wait) or (answer.only is not None and answer.only < 0)
+        if silent:
+            self._break_off()
+        else:
+            self._say(answer)
 
     def _say(self, answer: Answer) -> None:
         stopped = self.scripted.stopped
-        if stopped.wait(answer.wait) or (answer.only is not None and answer.only < 0):
-            self._break_off()
-            return
         content = answer.content
         self.send_response(answer.status)
         headers = {"Content-Type": "application/json", **answer.headers, "Content-Length": str(len(content))}
