@@ -164,6 +164,9 @@ def write_on(url: str, name: int, ended: threading.Event, acknowledged: list[str
             acknowledged.append(text)
 
 
+@pytest.mark.skipif(
+    not FULL, reason="ENGRAM_FULL=1: on a busy machine a writer may need over a minute to go on"
+)
 def test_a_server_that_is_killed_and_started_again_has_lost_nothing(server: Server) -> None:
     url, ended = f"{server.url}&schema=killed", threading.Event()
     acknowledged: list[list[str]] = [[] for _ in range(3)]
