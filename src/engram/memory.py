@@ -140,7 +140,7 @@ class Memory:
         self,
         query: str,
         *,
-        budget: int = 1500,
+        budget: int | None = None,
         k: int = 10,
         filters: Mapping[str, Any] | None = None,
         at: object = None,
@@ -151,7 +151,8 @@ class Memory:
     ) -> Context:
         """What is remembered about a query, packed for a prompt into at most `budget` tokens.
 
-        `count` counts tokens (default: the embedder's tokeniser).
+        Without a budget 1,500, and with a policy that gives everything (`full_context`) its window. `count`
+        counts tokens (default: the embedder's tokeniser).
         """
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score)
         return self._run(read.context(self._bound.core, self._bound.core.present, request, budget, count))
@@ -161,7 +162,7 @@ class Memory:
         question: str,
         *,
         k: int = 60,
-        budget: int = 3000,
+        budget: int | None = None,
         filters: Mapping[str, Any] | None = None,
         at: object = None,
         min_score: float | None = None,
@@ -172,9 +173,10 @@ class Memory:
         """What the memory answers, with the records that it stands on; it abstains where it holds no answer.
 
         The chat model (`Memory(model=…)`) is shown the pinned blocks and the best `k` hits, as many as fit
-        into `budget` tokens, and may cite nothing else; without one the best three are the answer's
-        extract. `min_score` is what a hit needs to be used at all, and the best one to answer (default:
-        0.05 for the best where a model looks, 0.08 for each without). `at` is when it is asked.
+        into `budget` tokens (default: 3,000, or the window of a policy that gives everything), and may cite
+        nothing else; without one the best three are the answer's extract. `min_score` is what a hit needs to
+        be used at all, and the best one to answer (default: 0.05 for the best where a model looks, 0.08 for
+        each without). `at` is when it is asked.
         Raises `Forbidden` where no id is named, unless `everyone`, and `ModelUnavailable`, `BadReply` or
         `BudgetExceeded` where the model fails.
         """

@@ -35,7 +35,8 @@ __all__ = ["ask"]
 
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="In plain words.")]
 Budget = Annotated[
-    int, typer.Option(metavar="TOKENS", min=1, help="The most tokens to be shown to the model.")
+    int | None,
+    typer.Option(metavar="TOKENS", min=1, help="The most tokens to be shown to the model. Default: 3000."),
 ]
 Shown = Annotated[
     int, typer.Option("--limit", "-k", metavar="K", min=1, help="The most hits to be shown to the model.")
@@ -48,7 +49,7 @@ Needed = Annotated[
 def ask(
     context: typer.Context,
     question: Question,
-    budget: Budget = 3000,
+    budget: Budget = None,
     k: Shown = 60,
     at: At = None,
     min_score: Needed = None,

@@ -44,7 +44,8 @@ __all__ = ["as_of", "context", "listing", "nothing", "search", "seen"]
 _NOTHING_THEN = "nothing found that held then"
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in plain words.")]
 Budget = Annotated[
-    int, typer.Option("--budget", metavar="TOKENS", min=1, help="The most tokens it may take.")
+    int | None,
+    typer.Option("--budget", metavar="TOKENS", min=1, help="The most tokens it may take. Default: 1500."),
 ]
 
 
@@ -109,7 +110,7 @@ def nothing(memory: Memory, ids: ScopeIds) -> str:
 def context(
     context: typer.Context,
     query: Query,
-    budget: Budget = 1500,
+    budget: Budget = None,
     copy: Annotated[bool, typer.Option("--copy", help="Put it on the clipboard, over ssh too.")] = False,
     k: Limit = 10,
     at: At = None,
@@ -132,7 +133,7 @@ def context(
         packed = seen(memory, valid, known).context(query, budget=budget, **question)
         advice = "" if packed.citations else nothing(memory, ids)
     if not packed.text:
-        complain(advice or f"nothing fits into {budget} tokens; give a larger --budget")
+        complain(advice or "nothing fits into so few tokens; give a larger --budget")
     elif copy:
         from engram.cli.clipboard import copy as to_clipboard
 

@@ -6,27 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engram.engine.core import Core
-from engram.engine.ingest import whole_number
 from engram.engine.lens import Lens
 from engram.engine.performer import Performer
-from engram.engine.read import MAX_BUDGET, SearchRequest, blocks, search, unit_score, wordless
+from engram.engine.read import SearchRequest, blocks, packed, room, search, unit_score, wordless
 from engram.engine.views import is_view
 from engram.kernel.clock import parse_time
-from engram.kernel.effects import Task, Under
+from engram.kernel.effects import Under
 from engram.kernel.record import Hit
 from engram.operators import answering
 from engram.operators.answering import Answer
-from engram.operators.packing import Context, pack
 
 __all__ = ["AskRequest", "ask"]
+
+_BUDGET = 3000
 
 
 @dataclass(frozen=True, slots=True)
 class AskRequest:
-    """The arguments of one `ask`; `least` is the score that a hit needs, `None` for what is calibrated."""
+    """The arguments of one `ask`.
+
+    `least` is the score that a hit needs, `None` for what is calibrated. Without a `budget` it is 3,000
+    tokens, or the window of a policy that gives everything.
+    """
 
     search: SearchRequest
-    budget: int
+    budget: int | None
     count: Callable[[str], int] | None
     least: float | None
 
@@ -36,11 +40,11 @@ async def ask(core: Core, lens: Lens, request: AskRequest) -> Answer:
 
     Without a chat model it is an extract. With one, its cached replies are erased with what it was shown.
     """
-    whole_number(request.budget, "budget", 1, MAX_BUDGET)
+    _tokens(core, request)
     usage: dict[str, float] = {}
     if request.least is not None:
         unit_score(request.least)
-    hits = await search(core, lens, request.search, usage)
+    hits = await search(core, lens, request.search, usage, to_pack=True)
     made = await (
         _extract(core, request, hits) if core.model is None else _asked(core, lens, request, hits, usage)
     )
@@ -49,13 +53,15 @@ async def ask(core: Core, lens: Lens, request: AskRequest) -> Answer:
 
 async def _extract(core: Core, request: AskRequest, hits: list[Hit]) -> Answer:
     least = answering.EXTRACTED_FROM if request.least is None else request.least
-    best = [hit for hit in hits if hit.score >= least][: answering.EXTRACTED]
+    best = [hit for hit in hits if hit.score >= least]
+    if core.policy.whole is None:
+        best = best[: answering.EXTRACTED]
     if not best:
         return answering.abstained("extract", _nothing(hits, least))
-    packed: Context = await Task.of(pack, best, request.budget, request.count or core.embedder.count)
-    if not packed.text:
-        return answering.abstained("extract", _no_room(request))
-    return answering.extracted(packed)
+    context = await packed(core, best, _tokens(core, request), request.count)
+    if not context.text:
+        return answering.abstained("extract", _no_room(core, request))
+    return answering.extracted(context)
 
 
 async def _asked(
@@ -67,17 +73,16 @@ async def _asked(
         return answering.abstained("answer", _nothing(hits, least))
     if request.least is not None:
         hits = [hit for hit in hits if hit.score >= least]
-    count = request.count or core.embedder.count
-    packed: Context = await Task.of(pack, hits, request.budget, count, pinned)
-    if not packed.text:
-        return answering.abstained("answer", _no_room(request), *packed.notes)
+    context = await packed(core, hits, _tokens(core, request), request.count, pinned)
+    if not context.text:
+        return answering.abstained("answer", _no_room(core, request), *context.notes)
     performer = Performer(core, core.policy, request.search.scope, lens, usage=usage)
-    shown = {citation.id for citation in packed.citations}
+    shown = {citation.id for citation in context.citations}
     for record in [hit.record for hit in hits] + pinned:
         if record.id in shown:  # a view's words are those of its turns
             performer.reads.update(record.sources if is_view(record.id) else (record.id,))
     day = lens.moment if request.search.at is None else parse_time(request.search.at, "at")[0]
-    program = answering.answered(request.search.query, packed, day)
+    program = answering.answered(request.search.query, context, day)
     answer: Answer = await Under(program, core.driven(performer))
     return answer
 
@@ -89,5 +94,10 @@ def _nothing(hits: list[Hit], least: float) -> str:
     return f"nothing that is remembered answers it: the best score is {best:.2f}, and {least:.2f} is needed"
 
 
-def _no_room(request: AskRequest) -> str:
-    return f"nothing fits into {request.budget} tokens; give a larger budget"
+def _tokens(core: Core, request: AskRequest) -> int:
+    """What it may pack; raises `InvalidInput`."""
+    return room(core, request.budget, _BUDGET)
+
+
+def _no_room(core: Core, request: AskRequest) -> str:
+    return f"nothing fits into {_tokens(core, request)} tokens; give a larger budget"

@@ -22,7 +22,7 @@ from engram.kernel.protocols import Batch, Select
 from engram.kernel.record import KINDS, Hit, Record, new_id
 from engram.kernel.scope import Scope
 from engram.operators.filters import Predicate, compile_filters, wanted_kinds, wanted_level
-from engram.operators.packing import Context, pack
+from engram.operators.packing import Context, pack, pack_all
 from engram.operators.retrieval.rerank import reranked
 
 __all__ = [
@@ -34,12 +34,16 @@ __all__ = [
     "get",
     "get_all",
     "history",
+    "packed",
+    "room",
     "search",
     "unit_score",
     "wordless",
 ]
 
 CONTEXT_DEPTH = 60
+_CONTEXT_BUDGET = 1500
+_EVERYTHING = 1 << 31
 MAX_BUDGET = 10_000_000
 _CHANGE_TRIES = 5
 _MAX_K = 10_000
@@ -62,17 +66,21 @@ class SearchRequest:
 
 
 async def search(
-    core: Core, lens: Lens, request: SearchRequest, usage: dict[str, float] | None = None
+    core: Core,
+    lens: Lens,
+    request: SearchRequest,
+    usage: dict[str, float] | None = None,
+    *,
+    to_pack: bool = False,
 ) -> list[Hit]:
     """The best records for a query, current ones of one scope only, best first; `usage` counts model calls.
 
-    With a reranker, as many as it looks at are put in its order before the best `k` are cut off.
-    What the policy's read wants changed is committed, except through a view of the past; where the
-    memory moved on meanwhile, it reads again.
+    `to_pack`: all there are, where the policy gives everything. With a reranker, as many as it looks at are
+    put in its order before the best `k` are cut off. What the policy's read wants changed is committed, except
+    through a view of the past; where the memory moved on meanwhile, it reads again.
     """
     query, keep = _checked(request, core.policy.aside)
-    depth = _rerank_depth(core)
-    query = replace(query, depth=max(query.depth, depth), past=isinstance(lens, AsOf))
+    query, depth = _deepened(core, replace(query, past=isinstance(lens, AsOf)), to_pack=to_pack)
     tries = _CHANGE_TRIES
     if wordless(query.text):
         return []
@@ -99,6 +107,14 @@ async def search(
         return hits[: query.k]
 
 
+def _deepened(core: Core, query: Query, *, to_pack: bool) -> tuple[Query, int]:
+    """The query as deep as it has to be, and how many hits are ranked again: none of everything."""
+    if to_pack and core.policy.whole is not None:
+        return replace(query, k=_EVERYTHING, depth=_EVERYTHING), 0
+    depth = _rerank_depth(core)
+    return replace(query, depth=max(query.depth, depth)), depth
+
+
 def wordless(query: str) -> bool:
     """Whether there is nothing in it to look for."""
     return not any(character.isalnum() or ord(character) > 0x2000 for character in query)
@@ -110,14 +126,33 @@ def _rerank_depth(core: Core) -> int:
 
 
 async def context(
-    core: Core, lens: Lens, request: SearchRequest, budget: int, count: Callable[[str], int] | None
+    core: Core, lens: Lens, request: SearchRequest, budget: int | None, count: Callable[[str], int] | None
 ) -> Context:
     """Pinned blocks and hits packed into at most `budget` tokens, as quoted data with citations."""
-    whole_number(budget, "budget", 1, MAX_BUDGET)
-    hits = await search(core, lens, replace(request, k=max(request.k, CONTEXT_DEPTH)))
-    pinned = await blocks(core, lens, request.scope)
-    packed: Context = await Task.of(pack, hits, budget, count or core.embedder.count, pinned)
-    return packed
+    tokens = room(core, budget, _CONTEXT_BUDGET)
+    hits = await search(core, lens, replace(request, k=max(request.k, CONTEXT_DEPTH)), to_pack=True)
+    return await packed(core, hits, tokens, count, await blocks(core, lens, request.scope))
+
+
+def room(core: Core, budget: int | None, usual: int) -> int:
+    """The tokens that a prompt has for memory: `budget`, else the policy's window, else what is usual."""
+    if budget is not None:
+        whole_number(budget, "budget", 1, MAX_BUDGET)
+        return budget
+    return usual if core.policy.whole is None else core.policy.whole
+
+
+async def packed(
+    core: Core,
+    hits: Sequence[Hit],
+    budget: int,
+    count: Callable[[str], int] | None,
+    pinned: Sequence[Record] = (),
+) -> Context:
+    """Pinned blocks and the best hits; of a policy that gives everything, all of them or the last."""
+    way = pack if core.policy.whole is None else pack_all
+    found: Context = await Task.of(way, hits, budget, count or core.embedder.count, pinned)
+    return found
 
 
 async def blocks(core: Core, lens: Lens, scope: Scope) -> list[Record]:

@@ -101,6 +101,14 @@ class Policy:
         return self.writes and record.kind == "episode"
 
     @property
+    def whole(self) -> int | None:
+        """For a policy that gives all there is in order of time: how many tokens of a prompt that may take.
+
+        `None` where it chooses, and the best hits are packed. A budget that the caller names goes before it.
+        """
+        return None
+
+    @property
     def tends(self) -> bool:
         """Whether `tend` does anything."""
         return type(self).tend is not Policy.tend
