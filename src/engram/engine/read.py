@@ -76,8 +76,8 @@ async def search(
     """The best records for a query, current ones of one scope only, best first; `usage` counts model calls.
 
     `to_pack`: all there are, where the policy gives everything. With a reranker, as many as it looks at are
-    put in its order before the best `k` are cut off. What the policy's read wants changed is committed, except
-    through a view of the past; where the memory moved on meanwhile, it reads again.
+    put in its order before the best `k` are cut off. What the policy's read wants changed is committed,
+    except through a view of the past; where the memory moved on meanwhile, it reads again.
     """
     query, keep = _checked(request, core.policy.aside)
     query, depth = _deepened(core, replace(query, past=isinstance(lens, AsOf)), to_pack=to_pack)
