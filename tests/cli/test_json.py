@@ -18,6 +18,7 @@ from engram.engine.tenants import add_database, place_tenant, router_at
 from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, PutJob
 from engram.kernel.scope import Scope
+from engram.serve.keys import KeyStore
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "json-lines.md"
 ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| ([^|]*) \|$", re.MULTILINE)
@@ -50,6 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         store = memory._bound.core.store
         jobs = [Job("", "write", Scope(user_id="ana"), moment, "p:1", (id,), "parked")] * 3
         made = [store.commit(Batch((PutJob(job),))).jobs[0] for job in jobs]
+        key = KeyStore(store).create()[0].id
     router = f"router:sqlite:///{folder}/directory.db"
     with closing(router_at(router)) as routed:
         for name in ("one", "two"):
@@ -62,6 +64,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "EDIT": str(edit),
         "TALK": str(talk),
         "OUT": str(folder / "out.jsonl"),
+        "KEY": key,
         "GOAL": f"sqlite:///{folder}/goal.db",
     }
     return {**names, "URL": f"sqlite:///{folder}/m.db", "JOB": made[0], "AGAIN": made[1], "GONE": made[2]}
@@ -104,6 +107,10 @@ CALLS = [
     "tenants add three MEMBER --url ROUTER",
     "tenants place other one --url ROUTER",
     "tenants move acme two --url ROUTER",
+    "keys create --rights write",
+    "keys list",
+    "keys rotate KEY",
+    "keys revoke KEY --yes",
     "forget --user nobody --yes",
 ]
 
@@ -111,7 +118,7 @@ CALLS = [
 def named(call: str) -> str:
     """The command of a call, as the page has it."""
     words = call.split()
-    return " ".join(words[:2]) if words[0] in ("jobs", "bench", "tenants") else words[0]
+    return " ".join(words[:2]) if words[0] in ("jobs", "keys", "bench", "tenants") else words[0]
 
 
 def objects(call: str, store: dict[str, str]) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ PUBLIC = {
     ),
 }  # fmt: skip
 INTERNAL = re.compile(
-    r"engram\.(aio|aview|bench|bound|cli|config|engine|memory|operators|upkeep|view|kernel\.(show|text))\b"
+    r"engram\.(aio|aview|bench|bound|cli|config|engine|memory|operators|serve|upkeep|view|kernel\.(show|text))\b"
     r"|engram\.(formats|models|stores|policies)\.\w+"
     r"|engram\.testing\.(contract_\w+|driven|rules|strategies)"
 )

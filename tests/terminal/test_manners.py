@@ -34,6 +34,7 @@ def test_help_is_grouped_and_fits(reader: Terminal) -> None:
         "Move in and out",
         "Look after the store",
         "See for yourself",
+        "Serve",
     ]
     short = {" ".join(item.split()[:2]) for item in wide.lines}
     root: Any = get_command(app)

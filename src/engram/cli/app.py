@@ -15,6 +15,7 @@ from engram.cli.demo import demo
 from engram.cli.graph import graph
 from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
+from engram.cli.keys import keys
 from engram.cli.options import Opening, PolicyName, Url
 from engram.cli.tenants import tenants
 from engram.cli.worker import worker
@@ -69,7 +70,7 @@ def _root(
 
 
 _REMEMBER, _FIND, _MOVE = "Remember and forget", "Find", "Move in and out"
-_UPKEEP, _TRY = "Look after the store", "See for yourself"
+_UPKEEP, _SERVE, _TRY = "Look after the store", "Serve", "See for yourself"
 _ID = "06GZV2VW5G00000002AFDVGQ3G"
 _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_REMEMBER, writing.add, "add", '"I moved to Lisbon in May." --user ana'),
@@ -106,4 +107,5 @@ for _panel, _function, _name, _example in _COMMANDS:
     app.command(_name, epilog=_epilog, rich_help_panel=_panel)(_function)
 app.add_typer(jobs, name="jobs", rich_help_panel=_UPKEEP)
 app.add_typer(tenants, name="tenants", rich_help_panel=_UPKEEP)
+app.add_typer(keys, name="keys", rich_help_panel=_SERVE)
 app.add_typer(bench, name="bench", rich_help_panel=_TRY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,9 +46,12 @@ __all__ = [
     "opened_core",
     "policies",
     "scope",
+    "span_of",
 ]
 
 _SCOPE = "Whose memory"
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*")
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 TIMES = 'such as 2024-05-02, 2024-05, "2 May 2024", yesterday or 2024-05-02T10:00+02:00'
 
 
@@ -244,3 +247,12 @@ def moment_of(text: str | None, name: str) -> str | None:
     if read.period != "time":
         found = found.replace(hour=0, minute=0, second=0, microsecond=0)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+
+
+def span_of(text: str, name: str) -> timedelta:
+    """A stretch of time as people type it. Raises `InvalidInput` naming the option."""
+    read = _SPAN.fullmatch(text.lower())
+    seconds = float(read[1]) * _UNITS[read[2]] if read else 0.0
+    if not 1 <= seconds <= 3650 * _UNITS["d"]:
+        raise InvalidInput(f"{name}: {text!r} is no stretch of time from a second up; such as 30m, 12h or 1d")
+    return timedelta(seconds=seconds)

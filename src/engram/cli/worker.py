@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -14,9 +13,8 @@ import typer
 from rich.text import Text
 
 from engram.cli.group import complain
-from engram.cli.options import Agent, Json, Run, Tenant, Url, User, opened_core, scope
+from engram.cli.options import Agent, Json, Run, Tenant, Url, User, opened_core, scope, span_of
 from engram.cli.output import emit, one_line, output
-from engram.kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
     from engram.engine.turns import Done
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["worker"]
 
-_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*")
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _COLOURS = {"done": "bold green", "parked": "bold red"}
 
 
@@ -71,7 +67,7 @@ def worker(
 
     ids = scope(user, agent, run, tenant)
     whose = Scope.of(**ids) if ids else None
-    every = None if tend is None else _span(tend)
+    every = None if tend is None else span_of(tend, "--tend")
     patience = None if lease is None else timedelta(seconds=lease)
     with closing(opened_core(context, url, new=True)) as core:
         _work(Worker(core, whose, poll, every, patience), once=once, json=json)
@@ -199,12 +195,3 @@ def _others(jobs: list[Any], made_by: str) -> str:
     """How many jobs another policy has left."""
     count = sum(job.kind in ("write", "rebuild") and job.policy != made_by for job in jobs)
     return f"{count} job{'s' if count != 1 else ''}" if count else ""
-
-
-def _span(text: str) -> timedelta:
-    """A stretch of time as people type it. Raises `InvalidInput`."""
-    read = _SPAN.fullmatch(text.lower())
-    seconds = float(read[1]) * _UNITS[read[2]] if read else 0.0
-    if not 1 <= seconds <= 3650 * _UNITS["d"]:
-        raise InvalidInput(f"--tend: {text!r} is no stretch of time from a second up; such as 30m, 12h or 1d")
-    return timedelta(seconds=seconds)
