@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 from engram.engine.core import Core
 from engram.engine.lens import Lens
 from engram.engine.performer import Performer
-from engram.engine.read import SearchRequest, blocks, packed, room, search, unit_score, wordless
+from engram.engine.read import (
+    SearchRequest,
+    beside,
+    blocks,
+    joined,
+    packed,
+    room,
+    search,
+    unit_score,
+    wordless,
+)
 from engram.engine.views import is_view
 from engram.kernel.clock import parse_time
 from engram.kernel.effects import Under
@@ -69,10 +79,12 @@ async def _asked(
 ) -> Answer:
     least = answering.ASKED_FROM if request.least is None else request.least
     pinned = await blocks(core, lens, request.search.scope)
-    if all(hit.score < least for hit in hits) and (not pinned or wordless(request.search.query)):
+    near = await beside(core, lens, request.search)
+    if all(hit.score < least for hit in hits) and (not (pinned or near) or wordless(request.search.query)):
         return answering.abstained("answer", _nothing(hits, least))
     if request.least is not None:
         hits = [hit for hit in hits if hit.score >= least]
+    hits = joined(near, hits)
     context = await packed(core, hits, _tokens(core, request), request.count, pinned)
     if not context.text:
         return answering.abstained("answer", _no_room(core, request), *context.notes)

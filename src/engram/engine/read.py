@@ -29,11 +29,13 @@ __all__ = [
     "MAX_BUDGET",
     "ListRequest",
     "SearchRequest",
+    "beside",
     "blocks",
     "context",
     "get",
     "get_all",
     "history",
+    "joined",
     "packed",
     "room",
     "search",
@@ -85,7 +87,8 @@ async def search(
     if wordless(query.text):
         return []
     while True:
-        performer = Performer(core, core.policy, query.scope, lens, usage={} if usage is None else usage)
+        counted = {} if usage is None else usage
+        performer = Performer(core, core.policy, query.scope, lens, usage=counted, depth=query.depth)
         recall: Recall = await Under(core.policy.read(query), core.driven(performer))
         hits = [
             hit
@@ -131,6 +134,7 @@ async def context(
     """Pinned blocks and hits packed into at most `budget` tokens, as quoted data with citations."""
     tokens = room(core, budget, _CONTEXT_BUDGET)
     hits = await search(core, lens, replace(request, k=max(request.k, CONTEXT_DEPTH)), to_pack=True)
+    hits = joined(await beside(core, lens, request), hits)
     return await packed(core, hits, tokens, count, await blocks(core, lens, request.scope))
 
 
@@ -153,6 +157,21 @@ async def packed(
     way = pack if core.policy.whole is None else pack_all
     found: Context = await Task.of(way, hits, budget, count or core.embedder.count, pinned)
     return found
+
+
+async def beside(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
+    """What the policy shows in every prompt besides blocks and hits, as far as the filters let it."""
+    query, keep = _checked(request, core.policy.aside)
+    performer = Performer(core, core.policy, request.scope, lens)
+    query = replace(query, past=isinstance(lens, AsOf))
+    found: tuple[Record, ...] = await Under(core.policy.beside(query), core.driven(performer))
+    return [Hit(record, 1.0) for record in found if lens.shows(record) and (keep is None or keep(record))]
+
+
+def joined(first: Sequence[Hit], hits: Sequence[Hit]) -> list[Hit]:
+    """Those of `first`, then the others."""
+    ids = {hit.id for hit in first}
+    return [*first, *(hit for hit in hits if hit.id not in ids)]
 
 
 async def blocks(core: Core, lens: Lens, scope: Scope) -> list[Record]:

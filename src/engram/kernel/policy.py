@@ -76,6 +76,13 @@ class Policy:
         """What to do off the hot path: consolidation, decay, reflection."""
         return Changes()
 
+    async def beside(self, query: Query) -> tuple[Record, ...]:
+        """What a prompt holds besides blocks and hits, such as the last turns: `context` and `ask` show it.
+
+        Few and short records, for they go before all hits.
+        """
+        return ()
+
     @property
     def parameters(self) -> Mapping[str, Any]:
         """The fields and their values."""
