@@ -4,9 +4,10 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from engram.kernel.protocols import Batch, Expunge, Select, SelectEdges, Stage, 
 from engram.kernel.record import Edge, Interval
 from engram.kernel.scope import Scope
 from engram.stores.sqlite import Migration, SqliteStore
-from engram.stores.sqlite.migrate import backups, built_in
+from engram.stores.sqlite.migrate import APPLICATION, backups, built_in, format_of
 from engram.testing.builders import a_record
 from engram.testing.contract_records import put_one
 
@@ -240,3 +241,28 @@ def test_a_run_is_found_without_a_look_at_the_others_of_its_owner(path: Path, wh
     with closing(sqlite3.connect(path)) as link:
         plan = " ".join(row[3] for row in link.execute(sql))
     assert "run_id=?" in plan
+
+
+class Interrupted(sqlite3.Connection):
+    """A connection with another process at work between its statements."""
+
+    path: Path
+
+    def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
+        """Another makes the store, as far as the database lets it, before this is carried out."""
+        if statement == "PRAGMA user_version":
+            made = f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {LATEST}; COMMIT"
+            with (
+                closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as other,
+                suppress(sqlite3.OperationalError),
+            ):
+                other.executescript(made)
+        return super().execute(statement, values)
+
+
+def test_a_store_that_another_process_just_makes_is_not_taken_for_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    path.touch()
+    with closing(sqlite3.connect(path, isolation_level=None, factory=Interrupted)) as link:
+        link.path = path
+        assert format_of(link, path, LATEST) in (0, LATEST)

@@ -56,6 +56,7 @@ class Line:
         self._door = socket.create_server(("127.0.0.1", 0))
         self.cut: str | None = None
         self.cuts = 0
+        self.meanwhile: Callable[[], None] = lambda: None
         self._ended: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
         self._start(self._open)
@@ -86,7 +87,12 @@ class Line:
             except OSError:
                 return
             far = socket.socket(socket.AF_UNIX)
-            far.connect(f"{self._host}/.s.PGSQL.5432")
+            try:
+                far.connect(f"{self._host}/.s.PGSQL.5432")
+            except OSError:
+                self._ended.append((near, far))
+                near.shutdown(socket.SHUT_RDWR)
+                continue
             self._start(self._carry, near, far, True)
             self._start(self._carry, far, near, False)
 
@@ -96,6 +102,7 @@ class Line:
                 cut = self.cut if asks and b"COMMIT\0" in data else None
                 if cut is not None:
                     self.cut, self.cuts = None, self.cuts + 1
+                    self.meanwhile()
                 if cut == "before":
                     break
                 if cut == "after":
@@ -121,6 +128,49 @@ def test_a_commit_whose_answer_is_lost_is_done_once(postgres_server: str, cut: s
         assert [record.text for record in store.select(Select())] == [f"text {number}" for number in range(5)]
         assert len(store.jobs()) == 5
         assert store.check() == []
+
+
+@pytest.mark.skipif(SERVER is not None, reason="the server is killed")
+def test_a_commit_that_a_crash_undid_is_done_anew_though_another_has_its_number(tmp_path: Path) -> None:
+    """PostgreSQL gives the number of a transaction that it lost to the next."""
+    server = server_in(own_folder(f"crash-{os.getpid()}"))
+
+    def crash() -> None:
+        server.kill()
+        server.start()
+        with psycopg.connect(server.url, autocommit=True) as link:
+            for _ in range(50):
+                link.execute("SELECT pg_current_xact_id()")
+
+    try:
+        with closing(Line(server.url)) as line, closing(open_store(line.url("crash"))) as store:
+            put_one(store, a_record("before"))
+            line.cut, line.meanwhile = "before", crash
+            done = store.commit(Batch((Put(a_record("at the crash")),)))
+            assert line.cuts == 1
+            assert [record.text for record in store.select(Select(ids=done.ids))] == ["at the crash"]
+            assert len(store.select(Select())) == 2
+    finally:
+        server.stop()
+
+
+def test_a_client_gives_its_signature_back_and_old_ones_are_cleared(postgres_url: str) -> None:
+    schema = postgres_url.rpartition("=")[2]
+    with (
+        closing(open_store(postgres_url)) as store,
+        psycopg.connect(postgres_url.rpartition("&")[0], autocommit=True) as link,
+    ):
+        for number in range(5):
+            put_one(store, a_record(str(number)))
+        link.execute("SET search_path = " + schema)
+        rows = link.execute("SELECT client, number FROM clients").fetchall()
+        assert [number for _, number in rows] == [5]
+        link.execute("UPDATE clients SET at = now() - interval '31 days'")
+        with closing(open_store(postgres_url)) as other:
+            put_one(other, a_record("of another"))
+        left = link.execute("SELECT client FROM clients").fetchall()
+        assert len(left) == 1
+        assert left[0] != rows[0][0]
 
 
 def test_a_connection_that_the_server_ends_is_replaced(postgres_url: str, postgres_server: str) -> None:

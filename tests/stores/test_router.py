@@ -41,7 +41,9 @@ from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 from engram.stores import open_store
 from engram.stores.ram import RamStore
-from engram.stores.router import RouterStore, open_router
+from engram.stores.router import Directory, RouterStore, open_router
+from engram.stores.router.members import Members
+from engram.stores.sqlite import SqliteStore
 from engram.testing.builders import START, a_record
 from engram.testing.contract import StoreContract
 from engram.testing.machine import SideBySide
@@ -261,6 +263,44 @@ def test_an_id_that_was_given_to_another_tenant_is_found_again(tmp_path: Path) -
     assert [found.text for found in there.select(Select(ids=("given",)))] == ["water"]
     for store in (here, there):
         store.close()
+
+
+class Overtaken(SqliteStore):
+    """A store in which something happens right after its first refusal of a commit."""
+
+    meanwhile: Callable[[], object] | None = None
+    refusals = 0
+
+    def commit(self, batch: Batch) -> Committed:
+        try:
+            return super().commit(batch)
+        except Conflict:
+            self.refusals += 1
+            if self.meanwhile is not None:
+                what, self.meanwhile = self.meanwhile, None
+                what()
+            raise
+
+
+def test_two_may_be_the_first_of_a_tenant(tmp_path: Path) -> None:
+    """One finds the tenant not let in yet; before it looks why, the other has let it in."""
+    url = over_files(tmp_path)
+    directory = Directory(open_store(url.partition(":")[2]))
+    opened: list[Overtaken] = []
+
+    def opening(url: str, number: int) -> Store:
+        opened.append(Overtaken(Path(url.partition("///")[2]), seed=number))
+        return opened[-1]
+
+    with closing(RouterStore(Members(directory, opening))) as here, closing(open_router(url)) as there:
+        here.members.placed("a", "db0")
+        here.members.store("db0")
+        opened[0].meanwhile = lambda: put(there, "a", "coffee")
+        record = put(here, "a")
+        assert {found.text for found in here.select(Select())} == {"tea", "coffee"}
+        assert opened[0].refusals == 1
+        with pytest.raises(Conflict, match="version"):
+            here.commit(Batch((Supersede(record, 7),)))
 
 
 def test_new_jobs_are_told_at_once_where_all_databases_tell(

@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
@@ -26,7 +28,6 @@ _PAUSE = 0.2
 _BEGIN = sql.SQL("BEGIN")
 _SNAPSHOT = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 _COMMIT = sql.SQL("COMMIT")
-_FATE = sql.SQL("SELECT pg_xact_status(%s::xid8)")
 _SQL = queries("session")
 Link = psycopg.Connection[tuple[Any, ...]]
 Question = tuple[Any, Sequence[Any] | dict[str, Any]]
@@ -64,6 +65,14 @@ def _settings(target: Target, tenant: str | None, *, local: bool, durable: bool 
     }
 
 
+@dataclass(slots=True)
+class Signature:
+    """What a commit is signed with: who commits, one transaction at a time, and the number of the attempt."""
+
+    client: str = field(default_factory=lambda: uuid4().hex)
+    number: int = 0
+
+
 class Session:
     """A transaction on a connection. What is to be done is kept back and goes out with the next question.
 
@@ -75,7 +84,6 @@ class Session:
         self._link = link
         self._prelude = prelude
         self._queue: list[tuple[Any, Sequence[Sequence[Any] | dict[str, Any] | None]]] = []
-        self.number: str | None = None
         self.ending = False
 
     def do(self, statement: Any, *values: Any) -> None:
@@ -137,6 +145,7 @@ class Database:
         self._durable = durable
         self._closed = False
         self._pool: ConnectionPool[Link] | None = None
+        self._signatures: list[Signature] = []
         self._process = os.getpid()
         self._lock = threading.Lock()
 
@@ -161,20 +170,24 @@ class Database:
 
         A lost connection is replaced and the work done anew, unless the database had committed it.
         """
+        with self._signing() as signature:
 
-        def writing(link: Link) -> T:
-            session = Session(link)
-            session.do(_BEGIN)
-            session.named(_SQL["settings"], _settings(self.target, None, local=True, durable=self._durable))
-            done = work(session)
-            try:
-                session.end()
-            except psycopg.Error as error:
-                if not (session.ending and lost(error) and self._committed(session.number)):
-                    raise
-            return done
+            def writing(link: Link) -> T:
+                signature.number += 1
+                session = Session(link)
+                session.do(_BEGIN)
+                settings = _settings(self.target, None, local=True, durable=self._durable)
+                session.named(_SQL["settings"], settings)
+                done = work(session)
+                session.do(_SQL["sign"], signature.client, signature.number)
+                try:
+                    session.end()
+                except psycopg.Error as error:
+                    if not (session.ending and lost(error) and self._committed(signature)):
+                        raise
+                return done
 
-        return self._patiently(writing)
+            return self._patiently(writing)
 
     def bare(self, work: Callable[[Link], T]) -> T:
         """What `work` gives with a connection of its own, outside any transaction."""
@@ -229,8 +242,8 @@ class Database:
         with self._lock:
             if self._closed:
                 raise StoreError(_CLOSED)
-            if self._pool is None or self._process != os.getpid():
-                self._process = os.getpid()
+            self._at_home()
+            if self._pool is None:
                 self._pool = ConnectionPool(
                     self.target.conninfo,
                     kwargs={"autocommit": True, **_options(self.target)},
@@ -243,21 +256,52 @@ class Database:
                 )
             return self._pool
 
-    def _committed(self, number: str | None) -> bool:
-        """Whether the transaction of that number is committed, asked on another connection."""
+    def _at_home(self) -> None:
+        """After a fork: leave the pool and the signatures to the parent."""
+        if self._process != os.getpid():
+            self._process, self._pool, self._signatures = os.getpid(), None, []
+
+    @contextmanager
+    def _signing(self) -> Iterator[Signature]:
+        """A signature that no other transaction uses meanwhile."""
+        with self._lock:
+            self._at_home()
+            signature = self._signatures.pop() if self._signatures else Signature()
+        process = os.getpid()
+        try:
+            yield signature
+        finally:
+            if process == os.getpid():
+                self._signatures.append(signature)
+
+    def _committed(self, signature: Signature) -> bool:
+        """Whether the transaction that was signed so is committed, asked on another connection.
+
+        It holds the counter until it ends, and it has ended when somebody else does. Raises `StoreError`
+        where that cannot be found out.
+        """
         deadline = time.monotonic() + self.target.wait
-        while number is not None:
+        while True:
             try:
-                fate = self._lent(lambda link: link.execute(_FATE, (number,)).fetchone(), self.target.wait)
+                return self._lent(lambda link: _signed(link, self.target, signature), self.target.wait)
             except psycopg.Error as error:
-                if not lost(error) or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{self.target.place}: the connection was lost at a commit, and it cannot be said "
+                        "whether that was stored; look before you store it again"
+                    ) from error
+                if not (lost(error) or again(error)):
                     raise
-                time.sleep(_PAUSE)
-                continue
-            if fate is None or fate[0] != "in progress" or time.monotonic() > deadline:
-                return fate is not None and fate[0] == "committed"
             time.sleep(_PAUSE)
-        return False
+
+
+def _signed(link: Link, target: Target, signature: Signature) -> bool:
+    """Whether the last commit of a client is the one of that number, once it holds the counter no more."""
+    with link.transaction():
+        link.execute(_SQL["settings"], _settings(target, None, local=True))
+        link.execute(_SQL["settle"])
+        row = link.execute(_SQL["signed"], (signature.client,)).fetchone()
+        return row is not None and row[0] == signature.number
 
 
 def _roll_back(link: Link) -> None:

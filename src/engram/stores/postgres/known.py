@@ -96,7 +96,7 @@ class Known:
             *((_SQL[name], values) for name, values in named.items()),
         ]
         counter, *found = session.ask(*asked)
-        known.last, known.erasures, session.number = counter[0]
+        known.last, known.erasures = counter[0]
         for name, rows in zip(named, found, strict=True):
             for row in rows:
                 known._learn(name, row)

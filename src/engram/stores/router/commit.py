@@ -165,6 +165,7 @@ class Commits:
     ) -> Committed:
         """Apply operations in one database, while it serves these tenants."""
         deadline = time.monotonic() + self._patience
+        served_before = False
         while True:
             routes = [self._members.placed(tenant) for tenant in tenants]
             homes = {route.database for route in routes} or {name}
@@ -179,7 +180,11 @@ class Commits:
             except Conflict:
                 stands = [held(store, route.tenant) for route in routes]
                 if all(stand == served(route.moves) for route, stand in zip(routes, stands, strict=True)):
-                    raise
+                    if served_before or not routes:
+                        raise
+                    served_before = True  # the tenant may have been let in since: then that was the conflict
+                    continue
+                served_before = False
                 for route, stand in zip(routes, stands, strict=True):
                     self._look_again(route, stand, counted, deadline)
                 continue

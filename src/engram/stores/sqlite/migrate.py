@@ -102,8 +102,7 @@ def _escaped(name: str) -> str:
 
 def format_of(connection: sqlite3.Connection, path: Path, latest: int) -> int:
     """The database's format, 0 for an empty one. Raises as `migrate` does."""
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    number: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application, number, empty = _header(connection)
     if application == APPLICATION:
         if number > latest:
             raise NeedsMigration(
@@ -111,9 +110,24 @@ def format_of(connection: sqlite3.Connection, path: Path, latest: int) -> int:
                 "upgrade with: pip install --upgrade engram"
             )
         return number
-    if application or number or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+    if application or number or not empty:
         raise ConfigError(f"{path} is a database of something else; give another path")
     return 0
+
+
+def _header(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+    """Application, format, and whether it is empty, all at one moment: another process may just make it."""
+    alone = not connection.in_transaction
+    if alone:
+        connection.execute("BEGIN")
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        number = connection.execute("PRAGMA user_version").fetchone()[0]
+        found = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        return application, number, found is None
+    finally:
+        if alone:
+            connection.execute("ROLLBACK")
 
 
 def _apply(

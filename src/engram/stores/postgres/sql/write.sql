@@ -1,7 +1,7 @@
 -- Statements of a commit. A line "-- name: x" starts statement x.
 
 -- name: lock
-SELECT last, erasures, pg_current_xact_id()::text FROM counter FOR UPDATE
+SELECT last, erasures FROM counter FOR UPDATE
 
 -- name: counter
 UPDATE counter SET last = %s, erasures = %s, unpurged = greatest(unpurged, %s)
