@@ -1,11 +1,13 @@
 """Comparing policies on conversations made up here, with and without a model."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from engram.bench.answers import f1
 from engram.bench.compare import Outcome, Settings, compare, kept, units
@@ -13,6 +15,7 @@ from engram.bench.compared import compared, winners
 from engram.bench.load import Conversation, DataSet, Question, Session
 from engram.bench.plots_compare import draw_compared
 from engram.bench.replies import KeptReplies
+from engram.bench.report_compare import category_table, winner_table
 from engram.kernel.chat import ChatReply, ChatRequest, Message
 from engram.kernel.errors import InvalidInput, ModelUnavailable
 from engram.testing.doubles import ScriptedModel
@@ -84,6 +87,52 @@ def test_every_policy_is_asked_the_same_and_the_sum_is_right() -> None:
     assert first.f1 is None
     assert first.kept == 1.0
     assert {item.category for item in winners(compared(outcomes, "bm25"))} == {"even", "odd"}
+
+
+def test_who_is_best_in_a_category_is_said_in_every_form(tmp_path: Path) -> None:
+    outcomes = compare(units(DATA, ["bm25", "dense", "recency"], Settings(ks=(1,))), {}, 1, lambda _: None)
+    found = compared(outcomes, "recency")
+    own = {item.policy: item for item in found}
+    best = [max(found, key=lambda item: item.by_category[name]["recall"]).policy for name in ("even", "odd")]
+    assert own["bm25"].best_in == ("even", "odd")
+    assert best == ["bm25", "bm25"]
+    assert own["recency"].best_in == ()
+    assert own["bm25"].to_dict()["best_in"] == ["even", "odd"]
+    even, _ = winners(found)
+    assert (even.questions, even.policies[0], even.recall.value, even.against) == (8, "bm25", 1.0, 0.25)
+    assert even.recall.low <= even.recall.value <= even.recall.high
+    console = Console(width=200, record=True)
+    console.print(category_table(found), winner_table(winners(found)))
+    printed = console.export_text()
+    assert re.search(r"bm25 +1\.00\* +1\.00\*", printed)
+    assert re.search(r"recency +0\.25 +0\.00", printed)
+    draw_compared(found, tmp_path / "best.svg")
+    drawn = (tmp_path / "best.svg").read_text(encoding="utf-8")
+    assert "Best in things, even (8 questions): bm25" in drawn
+    assert 'id="best/things/odd"' in drawn
+
+
+def test_everything_is_shown_to_the_reader_by_full_context_alone() -> None:
+    """Its budget is the whole conversation, that of the others the settings'; both say what they show."""
+    long = replace(talk("ada"), sessions=tuple(longer(item) for item in talk("ada").sessions))
+    model = ScriptedModel(reader)
+    settings = Settings(model=model, budget=500)
+    outcomes = compare(
+        units([DataSet("long", (long,))], ["full_context", "bm25"], settings), {}, 1, lambda _: None
+    )
+    every, some = compared(outcomes, "bm25")
+    assert some.shown <= 500 < 8 * 100 < every.shown
+    shown = [prompt for prompt in model.asked if "<reference>" not in prompt][:9]
+    assert all(thing in prompt for prompt in shown for thing in THINGS)
+    assert every.correct is not None
+    assert every.correct.value == 1.0
+    assert every.recall["5"].value == 5 / 8
+
+
+def longer(session: Session) -> Session:
+    """The same with much more in it."""
+    (message,) = session.messages
+    return replace(session, messages=({**message, "content": message["content"] + " And so on." * 40},))
 
 
 def test_the_same_comparison_gives_the_same_outcomes_with_more_processes() -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
@@ -36,7 +37,9 @@ from engram.kernel.scope import Scope
 
 __all__ = ["Asked", "Outcome", "Settings", "compare", "kept", "units"]
 
+_FORM = 2  # of what is measured: outcomes of another are measured anew
 _MODELLESS = "no model is configured"
+_SHOWN = 5  # questions of a conversation whose context is packed to be counted
 _WAIT = 3600.0
 Usage = dict[str, float]
 
@@ -47,7 +50,8 @@ class Settings:
 
     `ks` are the depths at which recall is taken. `model` is the chat model that policies and the reader
     ask, `judge` the one that marks answers (default: `model`). The reader is shown `budget` tokens of the
-    best `depth` hits. `replies` names a file in which the models' replies are kept. `seed` is the memories'.
+    best `depth` hits; by a policy that gives everything, the whole conversation. `replies` names a file in
+    which the models' replies are kept. `seed` is the memories'.
     """
 
     ks: tuple[int, ...] = (5, 10)
@@ -82,8 +86,9 @@ class Outcome:
     """One policy on one conversation.
 
     `add` and `tend` are what adding its `turns` and tending took, in `seconds` and model usage, `records`
-    and `bytes` what the store held then. `notes` say what the policy did without. `key` stands for all that
-    the outcome depends on.
+    and `bytes` what the store held then. `shown` are the tokens of memory that a question shows the reader,
+    the mean of a few. `notes` say what the policy did without. `key` stands for all that the outcome
+    depends on.
     """
 
     key: str
@@ -96,6 +101,7 @@ class Outcome:
     tend: Mapping[str, float]
     records: int
     bytes: int
+    shown: float
     notes: tuple[str, ...]
     asked: tuple[Asked, ...]
 
@@ -127,7 +133,7 @@ class Unit:
         settings = replace(self.settings, replies=None)
         named = replace(settings, model=_name(settings.model), judge=_name(settings.judge))
         made_by = load_policy(self.policy).made_by
-        whole = (version("engram"), made_by, self.data, asdict(self.conversation), asdict(named))
+        whole = (_FORM, version("engram"), made_by, self.data, asdict(self.conversation), asdict(named))
         return hashlib.blake2b(json.dumps(whole, default=sorted).encode(), digest_size=12).hexdigest()
 
 
@@ -216,6 +222,7 @@ def measure(unit: Unit) -> Outcome:
             held = upkeep.stats(core, None)
             marked = _Marking(core, settings, talk, origins)
             asked = tuple(map(marked.ask, talk.questions))
+            shown = marked.shown()
             marked.close()
     return Outcome(
         key=unit.key,
@@ -228,6 +235,7 @@ def measure(unit: Unit) -> Outcome:
         tend=tend,
         records=held["records"],
         bytes=held["bytes"],
+        shown=shown,
         notes=tuple(sorted(notes)),
         asked=asked,
     )
@@ -285,7 +293,8 @@ class _Marking:
         self, core: Core, settings: Settings, talk: Conversation, origins: Mapping[str, str]
     ) -> None:
         self._core, self._settings, self._origins = core, settings, origins
-        self._scope, self._at = Scope.of(user_id=talk.name), talk.last
+        self._scope, self._at, self._talk = Scope.of(user_id=talk.name), talk.last, talk
+        self._budget = settings.budget if core.policy.whole is None else read.MAX_BUDGET
         judge = _keeping(settings.judge or settings.model, settings.replies)
         self._judge = None if judge is None else open_core("ram:", model=judge, seed=settings.seed)
 
@@ -293,6 +302,23 @@ class _Marking:
         """Release the judge."""
         if self._judge is not None:
             self._judge.close()
+
+    def shown(self) -> float:
+        """The mean tokens of the context of a few questions, spread over all of them."""
+        questions, core = self._talk.questions, self._core
+        few = questions[:: max(1, len(questions) // _SHOWN)][:_SHOWN]
+        packed = [
+            run(
+                read.context(core, core.present, self._searched(item), self._budget, None),
+                core.performed,
+                concurrency=core.concurrency,
+            )
+            for item in few
+        ]
+        return fmean(item.tokens for item in packed) if packed else 0.0
+
+    def _searched(self, question: Question) -> read.SearchRequest:
+        return read.SearchRequest(question.text, self._scope, k=self._settings.depth, at=self._at)
 
     def ask(self, question: Question) -> Asked:
         """Search, and where there is a model, answer and have the answer judged."""
@@ -321,11 +347,10 @@ class _Marking:
 
     def _answered(self, question: Question, asked: Asked) -> Asked:
         """With the marks of the reader's answer. A question without evidence is right where it abstains."""
-        core, settings = self._core, self._settings
+        core = self._core
         if core.model is None or self._judge is None:
             return asked
-        searched = read.SearchRequest(question.text, self._scope, k=settings.depth, at=self._at)
-        request = answer.AskRequest(searched, settings.budget, None, None)
+        request = answer.AskRequest(self._searched(question), self._budget, None, None)
         given = run(answer.ask(core, core.present, request), core.performed, concurrency=core.concurrency)
         marked = replace(asked, abstained=given.abstained, reading=given.usage)
         if not question.evidence or given.abstained:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
 from typing import Any
 
@@ -14,6 +14,8 @@ from engram.bench.statistics import holm, interval, paired
 from engram.kernel.errors import InvalidInput
 
 __all__ = ["Compared", "Mean", "Winner", "compared", "winners"]
+
+_SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class Compared:
     for that policy itself. `calls`, `tokens` and `cost` (US dollars, where prices are known) are those of one
     `add` of a session, that of tending shared out; `reading_…` those of one question. `add_ms` is the mean of
     a turn, tending shared out, `search_ms` the median. `kept` and `kept_bytes` are records and bytes a turn.
+    `shown` are the tokens of memory that one question shows a reader. `by_category` has the recall at the
+    largest k, with its interval, and where answers are marked the judge's mark; `best_in` names the
+    categories in which no other policy of the comparison has a higher recall.
     """
 
     data: str
@@ -56,8 +61,10 @@ class Compared:
     search_ms: float
     kept: float
     kept_bytes: float
+    shown: float
     notes: tuple[str, ...]
     by_category: Mapping[str, Mapping[str, Any]]
+    best_in: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values, rounded to six digits."""
@@ -73,7 +80,7 @@ class Winner:
     category: str
     questions: int
     policies: tuple[str, ...]
-    recall: float
+    recall: Mean
     against: float
 
 
@@ -95,7 +102,17 @@ def compared(outcomes: Sequence[Outcome], against: str, seed: int = 0) -> list[C
         if name[1] != against and (name[0], against) in scores
     }
     corrected = holm(tests)
-    return [_one(group, against, corrected.get(name), seed) for name, group in groups.items()]
+    found = [_one(group, against, corrected.get(name), seed) for name, group in groups.items()]
+    best = winners(found)
+    return [
+        replace(
+            item,
+            best_in=tuple(
+                win.category for win in best if win.data == item.data and item.policy in win.policies
+            ),
+        )
+        for item in found
+    ]
 
 
 def winners(found: Sequence[Compared]) -> list[Winner]:
@@ -105,9 +122,11 @@ def winners(found: Sequence[Compared]) -> list[Winner]:
         those = [item for item in found if item.data == data]
         for category, first in those[0].by_category.items():
             value = {item.policy: float(item.by_category[category]["recall"]) for item in those}
-            top = max(value.values())
-            names = tuple(name for name, reached in value.items() if reached == top)
+            highest = max(value.values())
+            names = tuple(name for name, reached in value.items() if reached >= highest - _SAME)
             own = value.get(those[0].against, float("nan"))
+            its = next(item for item in those if item.policy == names[0]).by_category[category]
+            top = Mean(highest, float(its["low"]), float(its["high"]))
             best.append(Winner(data, category, int(first["questions"]), names, top, own))
     return best
 
@@ -154,14 +173,28 @@ def _one(group: Sequence[Outcome], against: str, p: float | None, seed: int) -> 
         search_ms=1000 * median(asked.seconds for asked in every),
         kept=sum(outcome.records for outcome in group) / turns,
         kept_bytes=sum(outcome.bytes for outcome in group) / turns,
+        shown=sum(outcome.shown * len(outcome.asked) for outcome in group) / len(every),
         notes=tuple(sorted({note for outcome in group for note in outcome.notes})),
-        by_category={name: _category(scored, name) for name in sorted(categories)},
+        by_category={name: _category(group, name, seed) for name in sorted(categories)},
     )
 
 
-def _category(scored: Sequence[Asked], name: str) -> dict[str, Any]:
-    those = [asked for asked in scored if asked.category == name]
-    return {"questions": len(those), "recall": fmean(max(_by_k(asked).items())[1] for asked in those)}
+def _category(group: Sequence[Outcome], name: str, seed: int) -> dict[str, Any]:
+    those = [
+        (asked, outcome.conversation)
+        for outcome in group
+        for asked in outcome.asked
+        if asked.recall and asked.category == name
+    ]
+    mean = _mean([max(_by_k(asked).items())[1] for asked, _ in those], [label for _, label in those], seed)
+    marks = [float(asked.correct) for asked, _ in those if asked.correct is not None]
+    return {
+        "questions": len(those),
+        "recall": mean.value,
+        "low": mean.low,
+        "high": mean.high,
+        "correct": fmean(marks) if marks else None,
+    }
 
 
 def _mean(values: Sequence[float], labels: Sequence[str], seed: int) -> Mean:

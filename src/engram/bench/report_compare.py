@@ -12,7 +12,7 @@ from rich.table import Table
 from engram.bench.compared import Compared, Mean, Winner
 from engram.kernel.show import one_line
 
-__all__ = ["compare_tables", "winner_table"]
+__all__ = ["category_table", "compare_tables", "winner_table"]
 
 SURE = 0.05
 Column = tuple[str, Callable[[Compared], str]]
@@ -23,9 +23,7 @@ def compare_tables(found: Sequence[Compared]) -> list[Table]:
 
     What no policy has is left out.
     """
-    first = found[0]
-    largest = list(first.recall)[-1]
-    ranked = sorted(found, key=lambda item: -item.recall[largest].value)
+    first, ranked = found[0], _ranked(found)
     data = _plain(first.data)
     quality = f"{data}: {first.questions:,} questions, p against {_plain(first.against)}"
     return [_table(quality, ranked, _quality(first)), _table(f"{data}: what it takes", ranked, _COST)]
@@ -35,10 +33,34 @@ def _table(title: str, found: Sequence[Compared], every: Sequence[Column]) -> Ta
     table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     columns = [column for column in every if any(column[1](item) for item in found)]
     for heading, _ in columns:
-        table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)
+        first = heading == "policy"
+        table.add_column(
+            heading.replace("_", " "), justify="left" if first else "right", no_wrap=first, overflow="fold"
+        )
     for item in found:
         table.add_row(*(value(item) for _, value in columns))
     return table
+
+
+def category_table(found: Sequence[Compared]) -> Table:
+    """The policies on one data set, category by category; the best of each is marked."""
+    first = found[0]
+    largest = list(first.recall)[-1]
+    columns: list[Column] = [
+        ("policy", lambda item: _plain(item.policy)),
+        *((_plain(name) or "(none)", partial(_in_category, name)) for name in first.by_category),
+    ]
+    title = f"{_plain(first.data)}: recall@{largest} by category, * the best"
+    return _table(title, _ranked(found), columns)
+
+
+def _ranked(found: Sequence[Compared]) -> list[Compared]:
+    return sorted(found, key=lambda item: -list(item.recall.values())[-1].value)
+
+
+def _in_category(name: str, item: Compared) -> str:
+    value = f"{item.by_category[name]['recall']:.2f}"
+    return f"[bold]{value}*[/bold]" if name in item.best_in else value
 
 
 def winner_table(found: Sequence[Winner]) -> Table:
@@ -52,7 +74,7 @@ def winner_table(found: Sequence[Winner]) -> Table:
     table.add_column("against", justify="right")
     for item in found:
         names = ", ".join(map(_plain, item.policies))
-        figures = (f"{item.recall:.3f}", f"{item.against:.3f}")
+        figures = (_between(item.recall), f"{item.against:.3f}")
         table.add_row(
             _plain(item.data), _plain(item.category) or "(none)", f"{item.questions}", names, *figures
         )
@@ -78,6 +100,7 @@ _COST: tuple[Column, ...] = (
     ("tokens/add", lambda item: f"{item.tokens:,.0f}" if item.tokens else ""),
     ("$/1000 adds", lambda item: f"{1000 * item.cost:.2f}" if item.cost else ""),
     ("calls/question", lambda item: f"{item.reading_calls:.2f}" if item.reading_calls else ""),
+    ("tokens shown", lambda item: f"{item.shown:,.0f}"),
     ("tokens/question", lambda item: f"{item.reading_tokens:,.0f}" if item.reading_tokens else ""),
     ("ms/turn", lambda item: f"{item.add_ms:.2f}"),
     ("ms/search", lambda item: f"{item.search_ms:.2f}"),

@@ -113,7 +113,7 @@ def _outcomes(
 
 def _shown(found: list[Compared], *, as_json: bool) -> None:
     from engram.bench.compared import winners
-    from engram.bench.report_compare import compare_tables, winner_table
+    from engram.bench.report_compare import category_table, compare_tables, winner_table
     from engram.cli.output import emit, output
 
     for note in sorted({f"{item.policy}: {note}" for item in found for note in item.notes}):
@@ -124,5 +124,8 @@ def _shown(found: list[Compared], *, as_json: bool) -> None:
         return
     console = output()
     for data in dict.fromkeys(item.data for item in found):
-        console.print(*compare_tables([item for item in found if item.data == data]), sep="\n")
+        those = [item for item in found if item.data == data]
+        console.print(*compare_tables(those), sep="\n")
+        if len(those[0].by_category) > 1:
+            console.print(category_table(those))
     console.print(winner_table(winners(found)))
