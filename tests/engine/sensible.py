@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.helpers import START
+from engine.managing import useful
 from engine.replies import diary, filing
 from engram import Memory
 from engram.kernel.chat import ChatRequest
@@ -16,10 +17,12 @@ __all__ = ["CHECKS", "SENSIBLE"]
 
 
 def taking_facts(request: ChatRequest) -> dict[str, Any]:
-    """What `mem0` and `zep` are told by a model that takes facts by rule, and adds whatever is new."""
+    """What a model says to `mem0`, `memory_r1` and `zep` that takes facts by rule, and adds what is new."""
     prompt = request.messages[-1].text
     if "Which names mean which entity?" in prompt:
         return {"same": []}
+    if "Which memories help to answer it?" in prompt:
+        return useful(request)
     lines = [json.loads(line) for line in prompt.splitlines() if line.startswith("{")]
     if "What becomes of them?" in prompt:
         return {"decisions": [{"fact": line["fact"], "action": "ADD"} for line in lines if "fact" in line]}
@@ -49,11 +52,12 @@ def _one_tea(memory: Memory) -> str:
 SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "mem0": taking_facts,
     "a_mem": filing,
+    "memory_r1": taking_facts,
     "memorybank": diary,
     "zep": taking_facts,
 }
 """What a sensible model replies to a policy's questions, by the policy's name."""
 CHECKS: dict[str, Callable[[Memory], str]] = {
-    f"{policy}/{way}": _one_tea for policy in ("mem0", "zep") for way in ("none", "sensible")
+    f"{policy}/{way}": _one_tea for policy in ("mem0", "memory_r1", "zep") for way in ("none", "sensible")
 }
 """What is wrong with a memory after a life, by case: a sentence, or nothing."""

@@ -14,7 +14,7 @@ from engram.operators.consolidation.ledger import Ledger, key_of
 from engram.operators.consolidation.timeline import holds_one, same_object
 from engram.operators.extraction.turns import Said
 
-__all__ = ["Compare", "Decision", "Decisions"]
+__all__ = ["Compare", "Decided", "Decision", "Decisions"]
 
 _SYSTEM = (
     "You keep a memory of facts in order. For each new fact you say what becomes of the memories shown. "
@@ -46,6 +46,16 @@ class Decisions:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """A decision of a reply: the fact, the memories shown, and whether it was done as it was decided."""
+
+    item: Said
+    decision: Decision
+    shown: tuple[Record, ...]
+    done: bool
+
+
+@dataclass(frozen=True)
 class Compare:
     """Asks the model about facts that have memories near them; the others are placed without asking.
 
@@ -65,6 +75,10 @@ class Compare:
 
     async def changes(self, said: Sequence[Said]) -> Changes:
         """What the facts change. Raises what `Ask` raises."""
+        return (await self.managed(said))[0]
+
+    async def managed(self, said: Sequence[Said]) -> tuple[Changes, list[Decided]]:
+        """What the facts change, and what was decided on each that a model was asked about."""
         nears = await each(self._near(item) for item in said)
         ledger = Ledger({id: record for near in nears for id, (record, _) in near.items()}.values())
         asked = [
@@ -76,9 +90,15 @@ class Compare:
         parts = [asked[first : first + self.batch] for first in range(0, len(asked), self.batch)]
         answers = await each(self._decided(part) for part in parts)
         decided = {number: held for answer in answers for number, held in answer.items()}
+        found: list[Decided] = []
         for item in said:
-            self._settle(ledger, item, *decided.get(id(item), ((), ())))
-        return ledger.changes()
+            decisions, shown = decided.get(id(item), ((), ()))
+            done = self._settle(ledger, item, decisions, shown)
+            found += [
+                Decided(item, decision, tuple(shown), how)
+                for decision, how in zip(decisions, done, strict=False)
+            ]
+        return ledger.changes(), found
 
     async def _near(self, item: Said) -> dict[str, tuple[Record, float]]:
         """Memories near a fact, own and added directly, with their similarity; 1 for those of its own key."""
@@ -120,35 +140,40 @@ class Compare:
 
     def _settle(
         self, ledger: Ledger, item: Said, decisions: Sequence[Decision], shown: Sequence[Record]
-    ) -> None:
-        """Do what was decided on one fact; what cannot be done is said in the reason of its placing."""
+    ) -> list[bool]:
+        """Do what was decided on one fact; what cannot be done is said where it is placed, and is False."""
         notes = [item.note] if item.note else []
         placed = not decisions
+        done: list[bool] = []
         for decision in decisions[: self.shown]:
             number, reason = decision.memory, " ".join(decision.reason.split())[:_LONGEST]
+            known = number is not None and 1 <= number <= len(shown)
             if decision.action == "ADD":
                 placed = True
                 notes += [reason] if reason else []
+                done.append(True)
                 continue
-            if number is None or not 1 <= number <= len(shown) or not reason:
-                missing = (
-                    "no reason" if number is not None and 1 <= number <= len(shown) else "no memory shown"
-                )
+            if number is None or not known or not reason:
+                missing = "no reason" if known else "no memory shown"
                 notes.append(f"refused {decision.action}, which names {missing}")
                 placed = True
+                done.append(False)
                 continue
             memory = shown[number - 1]
+            done.append(True)
             match decision.action:
                 case "NOOP":
                     ledger.confirm(memory.id, item.fact, item.sources, reason)
                 case "UPDATE":
-                    placed |= not self._reworded(ledger, item, memory, reason)
+                    done[-1] = self._reworded(ledger, item, memory, reason)
+                    placed |= not done[-1]
                 case "DELETE":
-                    ended = self._ended(ledger, item, memory, reason)
-                    notes += [] if ended else [f"memory {memory.id} began later and stays"]
-                    placed |= not (ended and item.fact.ended)
+                    done[-1] = self._ended(ledger, item, memory, reason)
+                    notes += [] if done[-1] else [f"memory {memory.id} began later and stays"]
+                    placed |= not (done[-1] and item.fact.ended)
         if placed:
             ledger.place(item.fact, item.turn.time, item.sources, reason="; ".join(notes))
+        return done
 
     def _reworded(self, ledger: Ledger, item: Said, memory: Record, reason: str) -> bool:
         """Put the fact in a memory's place, but for one added directly, and where it is the next value."""

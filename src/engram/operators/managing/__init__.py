@@ -1,0 +1,1 @@
+"""Memory that a model manages by calls: edits that are checked, routing, distilling, rewards, their log."""

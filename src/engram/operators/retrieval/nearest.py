@@ -1,0 +1,26 @@
+"""The nearest candidates of a query by cosine, with words as a lesser part, as hits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engram.kernel.effects import Score
+from engram.kernel.policy import Query, Recall
+from engram.operators.retrieval.recall import best
+
+__all__ = ["nearest"]
+
+_SIGNALS = ("dense_turn", "bm25_turn")
+
+
+async def nearest(query: Query, words: float = 0.3) -> Recall:
+    """What is nearest to a query by cosine and, `words` times as much, BM25 (1 at its best).
+
+    The score is the cosine, cut to [0, 1]. Levels and kinds are those that the query asks for.
+    """
+    columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
+    if not len(columns):
+        return Recall()
+    cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
+    ranking = cosine + words * bm25 / max(float(bm25.max()), 1e-9)
+    return await best(query, columns, ranking, lambda at: np.asarray(np.clip(cosine[at], 0, 1)))
