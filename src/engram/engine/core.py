@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from engram.engine.cache import IndexCache
 from engram.engine.chat import Chat
 from engram.engine.identity import Guarded, check_same, identity, opened_by, settled
+from engram.engine.large import LARGE, Larges
 from engram.engine.lens import AsOf, Present
 from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock, from_micros, micros
@@ -19,6 +20,7 @@ from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
+from engram.kernel.preselect import Preselecting
 from engram.kernel.protocols import (
     AskingReranker,
     Embedder,
@@ -58,6 +60,7 @@ class Core:
     schema: Schema = field(default_factory=Schema)
     seed: int = 0
     cache_bytes: int = 512 << 20
+    large: int = LARGE
     told: dict[str, Any] = field(default_factory=dict)
     around: Callable[[Perform], Perform] | None = None
     url: str = ""
@@ -67,7 +70,16 @@ class Core:
         self.identity = identity(self.embedder)
         self.waking = self.store if isinstance(self.store, Waking) else None
         self.cache = IndexCache(self.store, self.new_index, self.cache_bytes, self.check_same)
-        self.present = Present(self.store, self.cache, self.now)
+        self.larges = Larges(
+            self.store,
+            self.store if isinstance(self.store, Preselecting) else None,
+            above=self.large,
+            dimensions=self.embedder.dimensions,
+            aside=self.policy.aside,
+            now=lambda: micros(self.now()),
+            check=self.check_same,
+        )
+        self.present = Present(self.store, self.cache, self.now, self.larges)
         self._vectors: OrderedDict[str, Asked] = OrderedDict()
         self._lock = threading.Lock()
         self.account = threading.Lock()
@@ -145,6 +157,7 @@ class Core:
         with self._lock:
             self._vectors.clear()
         self.cache.clear()
+        self.larges.clear()
 
     def check_same(self) -> None:
         """Raise `NeedsMigration` where the store was rewritten with another embedder meanwhile."""

@@ -16,6 +16,7 @@ from engram.kernel.scope import Scope
 from engram.operators.retrieval.candidates import ScopeColumns
 from engram.operators.retrieval.index import ScopeIndex
 from engram.operators.retrieval.query import ask
+from engram.operators.retrieval.searched import Searched
 
 __all__ = ["index_problems"]
 
@@ -74,14 +75,14 @@ def _probes(core: Core, scope: Scope) -> list[str]:
     return [record.text[:_PROBE] for record in found]
 
 
-def _alike(kept: ScopeIndex, fresh: ScopeIndex, core: Core, level: int, text: str) -> bool:
+def _alike(kept: Searched, fresh: ScopeIndex, core: Core, level: int, text: str) -> bool:
     one, other = (_asked(index, core, level, text) for index in (kept, fresh))
     if one.keys() != other.keys():
         return False
     return all(np.allclose(one[id], other[id], rtol=_ROUNDING, atol=_ROUNDING) for id in one)
 
 
-def _asked(index: ScopeIndex, core: Core, level: int, text: str) -> dict[str, NDArray[np.float32]]:
+def _asked(index: Searched, core: Core, level: int, text: str) -> dict[str, NDArray[np.float32]]:
     """The signals of every candidate for a question and some direction, by id."""
     direction = np.random.default_rng(0).standard_normal(core.embedder.dimensions, np.float32)
     direction /= np.linalg.norm(direction)

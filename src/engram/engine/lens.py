@@ -11,6 +11,7 @@ from typing import Protocol
 
 from engram.engine import views
 from engram.engine.cache import IndexCache
+from engram.engine.large import Larges
 from engram.kernel.clock import Clock, micros
 from engram.kernel.protocols import Entry, Position, Select, SelectEdges, Store
 from engram.kernel.record import Edge, Record
@@ -18,6 +19,7 @@ from engram.kernel.scope import Scope
 from engram.kernel.show import moment
 from engram.operators.graph.walk import Walks
 from engram.operators.retrieval.index import ScopeIndex
+from engram.operators.retrieval.searched import Searched
 
 __all__ = ["AsOf", "Lens", "Present"]
 
@@ -32,7 +34,7 @@ class Lens(Protocol):
         """The moment at which valid time is judged."""
         ...
 
-    def index(self, scope: Scope) -> AbstractContextManager[ScopeIndex]:
+    def index(self, scope: Scope) -> AbstractContextManager[Searched]:
         """The index of `scope`, locked while in use."""
         ...
 
@@ -63,10 +65,11 @@ class Lens(Protocol):
 class Present:
     """The store as it is now."""
 
-    def __init__(self, store: Store, cache: IndexCache, clock: Clock) -> None:
+    def __init__(self, store: Store, cache: IndexCache, clock: Clock, larges: Larges) -> None:
         self._store = store
         self._cache = cache
         self._clock = clock
+        self._larges = larges
 
     @property
     def moment(self) -> datetime:
@@ -74,8 +77,12 @@ class Present:
         return self._clock()
 
     @contextmanager
-    def index(self, scope: Scope) -> Iterator[ScopeIndex]:
-        """The cached index of `scope`, brought up to date."""
+    def index(self, scope: Scope) -> Iterator[Searched]:
+        """The cached index of `scope`, brought up to date; of a large one what the store preselects."""
+        large = self._larges.of(scope)
+        if large is not None:
+            yield large
+            return
         slot = self._cache.slot(scope)
         with slot.lock:
             yield slot.index
@@ -150,7 +157,7 @@ class AsOf:
         return ", ".join([*asked, f"known {moment(self._known)}"])
 
     @contextmanager
-    def index(self, scope: Scope) -> Iterator[ScopeIndex]:
+    def index(self, scope: Scope) -> Iterator[Searched]:
         """An index of the versions that were believed then; kept while the store stands still."""
         with self._lock:
             position = self._store.sequence(scope.tenant)

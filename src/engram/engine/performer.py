@@ -37,7 +37,8 @@ class Performer:
 
     `job` keys random numbers and the journal; `hidden` are ids that `Find` leaves out (a job's own
     episodes). `reads` collects the ids that the program saw, `usage` counts what model calls
-    took. `journal` maps paths to raw model replies; `save` is told when one is added.
+    took, `depth` how many hits are wanted. `journal` maps paths to raw model replies; `save` is told
+    when one is added.
     """
 
     core: Core
@@ -50,6 +51,7 @@ class Performer:
     save: Callable[[], None] | None = None
     reads: set[str] = field(default_factory=set)
     usage: dict[str, float] = field(default_factory=dict)
+    depth: int = 0
 
     def __post_init__(self) -> None:
         self.made_by = self.policy.made_by
@@ -73,7 +75,7 @@ class Performer:
                 return self._entities(effect)
             case fx.Embed():
                 return self.core.embedder.embed(list(effect.texts))
-            case fx.Model() | fx.Wanted() | fx.Now():
+            case fx.Model() | fx.Wanted() | fx.Now() | fx.Space():
                 return self._given(effect)
             case fx.Ask():
                 return self._ask(effect, path)
@@ -94,7 +96,7 @@ class Performer:
             case _:
                 raise TypeError(f"no handler for the effect {type(effect).__name__}")
 
-    def _given(self, effect: fx.Model | fx.Wanted | fx.Now) -> Any:
+    def _given(self, effect: fx.Model | fx.Wanted | fx.Now | fx.Space) -> Any:
         """What the memory was opened with."""
         match effect:
             case fx.Model():
@@ -103,8 +105,10 @@ class Performer:
                 return self.core.schema
             case fx.Now():
                 return self.core.now()
+            case fx.Space():
+                return self.core.embedder.name
 
-    def _score(self, effect: fx.Score) -> fx.Columns:
+    def _score(self, effect: fx.Score, depth: int = 0) -> fx.Columns:
         vector, parts = self.core.query_vector(effect.query)
         times = named_times(effect.query, effect.at or self.core.now())
         with self.lens.index(self.scope) as index:
@@ -118,6 +122,7 @@ class Performer:
                 kinds=effect.kinds,
                 parts=parts,
                 times=times,
+                depth=max(depth, self.depth),
             )
 
     def _read(self, ids: Sequence[str]) -> list[Record]:
@@ -133,7 +138,8 @@ class Performer:
 
     def _find(self, effect: fx.Find) -> list[Hit]:
         """Nearest by cosine, with words as a lesser part; the hit's score is the cosine, cut to [0, 1]."""
-        columns = self._score(fx.Score(effect.text, ("dense_turn", "bm25_turn"), kinds=effect.kinds))
+        asked = fx.Score(effect.text, ("dense_turn", "bm25_turn"), kinds=effect.kinds)
+        columns = self._score(asked, effect.k + len(self.hidden))
         if not len(columns):
             return []
         cosine, words = columns.signals["dense_turn"], columns.signals["bm25_turn"]

@@ -35,6 +35,7 @@ __all__ = [
     "Recent",
     "Score",
     "Similar",
+    "Space",
     "State",
     "StateValue",
     "Task",
@@ -136,6 +137,11 @@ class Embed(Effect[Any]):
     """Vectors of texts: a float32 array of shape [len(texts), dimensions], unit or zero rows."""
 
     texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Space(Effect[str]):
+    """The name of the embedder whose vectors are in use: what was reckoned of another's holds no more."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from engram.kernel.effects import Score
 from engram.kernel.policy import Policy, Query, Recall
+from engram.operators.retrieval.fuse import weights_of
 from engram.operators.retrieval.recall import best, reciprocal_rank
 
 __all__ = ["RRF"]
@@ -31,6 +32,6 @@ class RRF(Policy):
             query.text, ("bm25_turn", "dense_turn"), at=query.at, level=query.level, kinds=query.kinds
         )
         words, cosine = (np.asarray(columns.signals[name]) for name in ("bm25_turn", "dense_turn"))
-        fused = reciprocal_rank(words, cosine, constant=self.constant)
+        fused = reciprocal_rank(words, cosine, constant=self.constant, weights=weights_of(columns))
         highest = 2 / (self.constant + 1)
         return await best(query, columns, fused, lambda at: fused[at] / highest)

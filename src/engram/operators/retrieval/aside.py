@@ -28,6 +28,7 @@ class Asked(NamedTuple):
     kinds: Collection[str]
     parts: Parts | None
     times: Sequence[tuple[int, int]]
+    depth: int
 
 
 class SidedIndex(ScopeIndex):
@@ -73,12 +74,13 @@ class SidedIndex(ScopeIndex):
         kinds: Collection[str] = (),
         parts: Parts | None = None,
         times: Sequence[tuple[int, int]] = (),
+        depth: int = 0,
     ) -> ScopeColumns:
         """Columns as `ScopeIndex.score` gives them; behind, where `kinds` asks for it, what stands aside.
 
         The context tells besides how many records stand aside, as `aside`.
         """
-        asked = Asked(now, made_by, level, tuple(signals), tuple(kinds), parts, tuple(times))
+        asked = Asked(now, made_by, level, tuple(signals), tuple(kinds), parts, tuple(times), depth)
         columns = super().score(query, vector, **asked._asdict())
         columns = replace(columns, context={**columns.context, "aside": float(len(self._aside))})
         if not self._asks(kinds):

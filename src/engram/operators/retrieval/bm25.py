@@ -7,7 +7,7 @@ the idf that is never negative. Frequencies, document frequencies and lengths ar
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from engram.operators.retrieval.figures import LENGTHS
 from engram.operators.retrieval.layout import TOKENS, Layout
 from engram.operators.retrieval.postings import Found
 
-__all__ = ["K1", "Averages", "B", "Lexicon", "rarity"]
+__all__ = ["K1", "Averages", "B", "Lexicon", "Standing", "rarity"]
 
 K1 = 1.2
 B = 0.75
@@ -36,7 +36,19 @@ class Averages(NamedTuple):
     session: float
 
 
-def rarity(often: Whole, of: int) -> Floats:
+class Standing(NamedTuple):
+    """What a lexicon over a few of a scope's turns has to know of all of them.
+
+    `often` and `sessions`, shape [terms]: in how many turns and sessions each term stands. `weight` is by
+    position: how many turns of the scope the one there stands for, 0 for one that is no candidate.
+    """
+
+    often: Whole
+    sessions: Whole
+    weight: Floats
+
+
+def rarity(often: NDArray[Any], of: int) -> Floats:
     """Inverse document frequency of terms that stand in `often` of `of` documents."""
     return np.log1p((of - often + 0.5) / (often + 0.5)).astype(np.float32)
 
@@ -45,11 +57,19 @@ class Lexicon:
     """BM25 of one query at one layout; each level is computed when first asked for.
 
     `weights` has shape [terms]; `found.term` are places in it. Rows that are not in the layout
-    are passed over.
+    are passed over. Where the layout holds only some of the scope's turns, `standing` knows of the rest.
     """
 
-    def __init__(self, layout: Layout, averages: Averages, found: Found, weights: Floats) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        averages: Averages,
+        found: Found,
+        weights: Floats,
+        standing: Standing | None = None,
+    ) -> None:
         self._layout, self._averages, self._weights = layout, averages, weights
+        self._standing = standing
         at = layout.position[found.row].astype(np.int64)
         key = (found.term << 40) + (at << 8) + found.times
         if len(at) and at.min() < 0:
@@ -59,7 +79,8 @@ class Lexicon:
         self._term = key >> 40
         self._at = (key >> 8) & 0xFFFFFFFF
         self._count = (key & 0xFF).astype(np.float32)
-        self._often = np.bincount(self._term, minlength=len(weights))
+        self._held = np.bincount(self._term, minlength=len(weights))
+        self._often = self._held if standing is None else standing.often
 
     @property
     def asked(self) -> tuple[float, float]:
@@ -107,7 +128,8 @@ class Lexicon:
         first = np.flatnonzero(np.diff(self._term * of + session, prepend=-1))
         counts = np.add.reduceat(self._count, first)
         term, session = self._term[first], session[first]
-        gain = self._weights * rarity(np.bincount(term, minlength=len(self._weights)), of)
+        often = np.bincount(term, minlength=len(self._weights))
+        gain = self._weights * rarity(often if self._standing is None else self._standing.sessions, of)
         tokens = self._layout.weights[TOKENS][session]
         np.add.at(scores, session, gain[term] * _tame(counts, tokens, self._averages.session))
         return scores
@@ -115,14 +137,14 @@ class Lexicon:
     def _windows(self, reach: int) -> Floats:
         size, terms = self._layout.size, len(self._weights)
         scores = np.zeros(size, np.float32)
-        ends = np.cumsum(self._often)
-        common = self._often * COMMON > size
+        ends = np.cumsum(self._held)
+        common = self._held * COMMON > size
         for term in np.flatnonzero(common).tolist():
-            self._common(slice(int(ends[term] - self._often[term]), int(ends[term])), reach, scores)
+            self._common(slice(int(ends[term] - self._held[term]), int(ends[term])), reach, scores)
         step = max(1, AT_ONCE // size)
         for first in range(0, terms, step):
             last = min(first + step, terms)
-            here = slice(int(ends[first] - self._often[first]), int(ends[last - 1]))
+            here = slice(int(ends[first] - self._held[first]), int(ends[last - 1]))
             rest: slice | Whole = here
             if common[first:last].any():
                 rest = here.start + np.flatnonzero(~common[self._term[here]])
@@ -138,8 +160,12 @@ class Lexicon:
             total[step:] += counts[:-step]
             total[:-step] += counts[step:]
         total *= self._living
-        weight = self._weights[self._term[here.start]]
-        gain = weight * rarity(np.array(np.count_nonzero(total)), self._averages.turns)
+        term = int(self._term[here.start])
+        often = np.array([np.count_nonzero(total)])
+        if self._standing is not None:
+            at = np.flatnonzero(total)
+            often = self._windows_with(np.zeros_like(at), at, term, 1)
+        gain = self._weights[term] * rarity(often, self._averages.turns)
         level = LEVELS[reach]
         values = _tame(total, self._layout.figures[LENGTHS[level]], self._averages.windows[level])
         values *= gain
@@ -163,14 +189,33 @@ class Lexicon:
         own &= gap > reach - around  # a position that two postings reach belongs to the first
         place = (key + around)[own]
         which = np.broadcast_to(term, own.shape)[own]
-        gain = self._weights[first:last] * rarity(
-            np.bincount(which, minlength=last - first), self._averages.turns
-        )
         position = place - which * size
+        often = self._windows_with(which, position, first, last - first)
+        gain = self._weights[first:last] * rarity(often, self._averages.turns)
         tokens = self._layout.figures[LENGTHS[level]][position]
         values = _tame(total[place], tokens, self._averages.windows[level])
         values *= gain[which]
         np.add.at(scores, position, values)
+
+    def _windows_with(self, which: Whole, position: Whole, first: int, terms: int) -> NDArray[Any]:
+        """In how many windows of the scope each of `terms` terms from `first` on stands.
+
+        They were seen in the windows at `position`, `which` says which of them. With `standing` it is what
+        was seen, as a multiple of the turns that were seen with the term.
+        """
+        if self._standing is None:
+            return np.bincount(which, minlength=terms)
+        seen = np.bincount(which, weights=self._standing.weight[position], minlength=terms)
+        chosen = slice(first, first + terms)
+        own = self._seen[chosen]
+        wider = np.clip(np.divide(seen, own, out=np.ones(terms), where=own > 0), 1, None)
+        return np.minimum(self._often[chosen] * wider, self._averages.turns)
+
+    @cached_property
+    def _seen(self) -> NDArray[Any]:
+        """With `standing`, by term: how many of the scope's turns those that hold it here stand for."""
+        weight = np.zeros(len(self._at)) if self._standing is None else self._standing.weight[self._at]
+        return np.bincount(self._term, weights=weight, minlength=len(self._weights))
 
     @cached_property
     def _living(self) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engram.kernel.effects import Columns
 from engram.operators.retrieval.bm25 import K1
-from engram.operators.retrieval.fuse import Fused, Fusion
+from engram.operators.retrieval.fuse import Fused, Fusion, weights_of
 from engram.operators.retrieval.top import top
 
 __all__ = ["FEATURES", "calibrated", "features"]
@@ -40,7 +40,7 @@ def features(columns: Columns, fused: Fused, best: Sequence[int]) -> NDArray[np.
             float(signals["focus_turn"][best[0]]),
             float(signals["focus_turn"].max()),
             context["unseen"],
-            float(top.mean()) - float(fused.scores.mean()),
+            float(top.mean()) - float(np.average(fused.scores, weights=weights_of(columns))),
             float(np.log1p(context["turns"])),
         ]
     )

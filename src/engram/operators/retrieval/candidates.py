@@ -47,7 +47,8 @@ class ScopeColumns:
     """Columns of signals over the candidates of one query (`engram.kernel.effects.Columns`).
 
     `matrix` has shape [len(names), n], float32, one row a signal; `signals` are its rows by name. It stays
-    right when the index changes later: ids are looked up in what the index was.
+    right when the index changes later: ids are looked up in what the index was. Of a large scope they hold
+    only some candidates: then `weights`, shape [n], says how many of the scope's each of them stands for.
     """
 
     names: tuple[str, ...]
@@ -56,6 +57,7 @@ class ScopeColumns:
     _bounds: tuple[NDArray[np.int64], NDArray[np.int64]]
     _ids: list[str]
     _level: int
+    weights: NDArray[np.float32] | None = None
 
     @property
     def signals(self) -> Mapping[str, NDArray[np.float32]]:
@@ -86,20 +88,37 @@ class ScopeColumns:
             (np.concatenate((first, more_first + shift)), np.concatenate((last, more_last + shift))),
             [*self._ids, *other._ids],
             self._level,
+            None
+            if self.weights is None and other.weights is None
+            else np.concatenate((self.each, other.each)),
         )
+
+    @property
+    def each(self) -> NDArray[np.float32]:
+        """How many candidates of the scope each stands for, shape [n]: 1 where they are all there."""
+        return np.ones(len(self), np.float32) if self.weights is None else self.weights
 
 
 def choose(
-    layout: Layout, rows: Rows, *, level: int, now: int, made_by: str | None, kinds: frozenset[str]
+    layout: Layout,
+    rows: Rows,
+    *,
+    level: int,
+    now: int,
+    made_by: str | None,
+    kinds: frozenset[str],
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Candidates:
     """The candidates of a level at a time.
 
     Left out are rows whose valid time has ended or that have expired, rows that another policy made, and,
     if `kinds` names any, rows of other kinds. Level 1 and 2 have episodes only: each different window of
-    three turns to both sides, each session.
+    three turns to both sides, each session. `chosen` says by row which are looked at (`None`: all).
     """
     at = np.flatnonzero(layout.row_at >= 0)
     row = layout.row_at[at].astype(np.int64)
+    if chosen is not None:
+        at, row = at[chosen[row]], row[chosen[row]]
     since, until = ALWAYS
     if rows.hideable or kinds or level:
         ends = np.minimum(rows["valid_end"][row], rows["expires"][row])

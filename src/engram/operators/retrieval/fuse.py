@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.effects import Columns
+from engram.operators.retrieval.candidates import ScopeColumns
 
-__all__ = ["Fused", "Fusion", "figures", "fuse", "shipped"]
+__all__ = ["Fused", "Fusion", "figures", "fuse", "shipped", "weights_of"]
 
 _DATA = Path(__file__).parent / "data" / "fusion.json"
 _FLAT = 1e-6
@@ -107,16 +108,22 @@ def figures(columns: Columns) -> dict[str, float]:
     return {**columns.context, "people": 1 - assisted, "assisted": assisted, "small": small}
 
 
+def weights_of(columns: Columns) -> NDArray[np.float32] | None:
+    """How many candidates of the scope each stands for, shape [n]; `None` where all of them are there."""
+    return columns.weights if isinstance(columns, ScopeColumns) else None
+
+
 def fuse(columns: Columns, fusion: Fusion) -> Fused:
     """Ranking scores of all candidates; `columns` must have the fusion's signals, in its order."""
     matrix: NDArray[np.float32] = columns.matrix
     known = figures(columns)
     context = np.array([known[name] for name in fusion.contexts])
     slopes = fusion.weights @ context * np.where(fusion.prior, 1 - known["small"], 1.0)
-    count = max(1, matrix.shape[1])
-    sums = matrix @ np.ones(matrix.shape[1], np.float32)
+    each = weights_of(columns)
+    count = max(1, matrix.shape[1]) if each is None else float(each.sum(dtype=np.float64))
+    sums = matrix @ (np.ones(matrix.shape[1], np.float32) if each is None else each)
     means = np.where(fusion.standardised, sums / count, 0.0)
-    squares = np.array([float(row.dot(row)) for row in matrix]) / count
+    squares = np.array([float(row.dot(row if each is None else row * each)) for row in matrix]) / count
     spread = np.sqrt(np.maximum(squares - means**2, 0.0))
     flat = fusion.standardised & (spread <= _FLAT * np.maximum(np.abs(means), 1e-3))
     slopes = np.where(flat, 0.0, slopes / np.where(fusion.standardised & ~flat, spread, 1.0))

@@ -59,6 +59,7 @@ class ScopeIndex:
         self._readings: dict[str, tuple[int, Reading]] = {}
         self._alive = 0
         self._loose = False
+        self._follows: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Current records."""
@@ -110,30 +111,35 @@ class ScopeIndex:
         kinds: Collection[str] = (),
         parts: Parts | None = None,
         times: Sequence[tuple[int, int]] = (),
+        depth: int = 0,
     ) -> ScopeColumns:
         """Columns over all candidates of a level (0 turns and derived records, 1 windows, 2 sessions).
 
         `vector` is the query's, [dimensions], or `None`; `now` in microseconds; `made_by` the policy whose
         derived records may be seen; `signals` and `kinds` empty for all. `parts` are the query's words and
         their vectors, not normed, for the `focus` signals (without, those equal `dense`). `times` are the
-        stretches of time that the query names. Raises `InvalidInput` for an unknown signal.
+        stretches of time that the query names. `depth` is how many of the best are wanted, which says nothing
+        to an index that scores all. Raises `InvalidInput` for an unknown signal.
         """
         names = tuple(signals) or tuple(SIGNALS)
         if unknown := [name for name in names if name not in SIGNALS]:
             raise InvalidInput(f"no signal is called {unknown[0]!r}; there are {', '.join(SIGNALS)}")
         averages = self._settle()
         candidates = self._choose(level, now, made_by, frozenset(kinds))
-        reading = self._read(query)
-        direction = None if parts is None else self._direction(parts)
+        reading = self.read(query)
+        direction = None if parts is None else self.direction(parts)
         probe = Probe(
             query, reading, vector, direction, candidates,
             self._rows, self._layout, self._vectors, self._postings, averages, tuple(times),
         )  # fmt: skip
+        self._tell(probe)
         matrix = np.empty((len(names), len(candidates)), np.float32)
         for number, name in enumerate(names):
             matrix[number] = column(name, probe)
         rows = bounds(self._layout, candidates)
-        return ScopeColumns(names, matrix, self._context(probe), rows, self._rows.ids, level)
+        return ScopeColumns(
+            names, matrix, self._context(probe), rows, self._rows.ids, level, self._weighs(candidates)
+        )
 
     def similar(
         self,
@@ -263,7 +269,7 @@ class ScopeIndex:
     def _settle(self) -> Averages:
         """Do what `apply` left for later."""
         if self._loose:
-            positions, sessions = self._layout.arrange(self._rows)
+            positions, sessions = self._layout.arrange(self._rows, self._follows)
             self._figures.windows_at(positions)
             self._figures.sessions(sessions)
             self._loose = False
@@ -285,7 +291,8 @@ class ScopeIndex:
             self._candidates[key] = held
         return held
 
-    def _read(self, query: Query) -> Reading:
+    def read(self, query: Query) -> Reading:
+        """The query as this scope reads it."""
         edition, reading = self._readings.get(query.text, (-1, None))
         if reading is None or edition != self._speakers.edition:
             if len(self._readings) >= READINGS:
@@ -294,7 +301,7 @@ class ScopeIndex:
             self._readings[query.text] = (self._speakers.edition, reading)
         return reading
 
-    def _direction(self, parts: Parts) -> NDArray[np.float32] | None:
+    def direction(self, parts: Parts) -> NDArray[np.float32] | None:
         """The query's vector from its words', weighed by how rare each is here, without speakers' names.
 
         Rarity is counted as if `IMAGINED` further turns held every common word and no other: among few
@@ -303,14 +310,24 @@ class ScopeIndex:
         words = [(term(word), vector) for word, vector in parts]
         words = [(hashed, vector) for hashed, vector in words if not self._speakers.codes(hashed)]
         hashes = np.array([max(0, hashed) for hashed, _ in words], np.uint32)
-        alive = None if len(self._rows) == len(self) else self._rows["alive"] > 0
-        often = self._postings.often(hashes, alive) + IMAGINED * ~telling(hashes)
-        weights = rarity(often, len(self) + IMAGINED)
+        turns, often = self._frequencies(hashes)
+        weights = rarity(often + IMAGINED * ~telling(hashes), turns + IMAGINED)
         total = np.zeros(self._dimensions, np.float32)
         for weight, (_, vector) in zip(weights.tolist(), words, strict=True):
             total += np.float32(weight) * vector
         norm = float(np.linalg.norm(total))
         return total / np.float32(norm) if norm > 0 else None
+
+    def _frequencies(self, hashes: NDArray[np.uint32]) -> tuple[int, NDArray[np.int64]]:
+        """How many records there are, and in how many of them each term stands."""
+        alive = None if len(self._rows) == len(self) else self._rows["alive"] > 0
+        return len(self), self._postings.often(hashes, alive)
+
+    def _tell(self, probe: Probe) -> None:
+        """Tell the probe what it cannot know, where this is not the whole scope."""
+
+    def _weighs(self, candidates: Candidates) -> NDArray[np.float32] | None:
+        """How many candidates of the scope each stands for, where they are not all here."""
 
     def _context(self, probe: Probe) -> dict[str, float]:
         """Figures of scope and query.

@@ -95,8 +95,13 @@ class Layout:
             self._bridge(session)
         return position, session
 
-    def arrange(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def arrange(
+        self, rows: Rows, follows: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Place every row that is alive anew, at once.
+
+        `follows` says by row whether it comes right after the one before it, where some are missing between
+        (`None`: all do); where one does not, something like a session ends.
 
         Returns the positions and the sessions whose neighbourhood is not what it was; figures of the rest
         are carried over.
@@ -106,6 +111,8 @@ class Layout:
         first = np.ones(len(order), bool)
         first[1:] = stream[1:] != stream[:-1]
         first[1:] |= rows.gapped(stream[1:]) & (np.diff(time) > GAP)
+        if follows is not None:
+            first |= ~follows[order]
         session = np.cumsum(first) - 1
         at = np.arange(len(order)) + GUARD * (session + 1)
         before = (

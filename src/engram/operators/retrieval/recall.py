@@ -56,15 +56,19 @@ def saturate(values: NDArray[Any], half: float) -> NDArray[Any]:
     return np.asarray(positive / (positive + half))
 
 
-def reciprocal_rank(*signals: NDArray[Any], constant: float = 60.0) -> NDArray[Any]:
+def reciprocal_rank(
+    *signals: NDArray[Any], constant: float = 60.0, weights: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Reciprocal-rank fusion of signals of shape [n]: the sum of 1 / (constant + rank), ranks from 1.
 
     Cormack, Clarke and Büttcher, SIGIR 2009. Ties share the best rank; a signal that is not positive
-    for a candidate gives it nothing.
+    for a candidate gives it nothing. `weights` says how many candidates each stands for (`None`: one).
     """
     fused = np.zeros(len(signals[0]), np.float64)
     for signal in signals:
-        ordered = np.sort(signal)[::-1]
-        rank = 1 + np.searchsorted(-ordered, -signal, side="left")
+        order = np.argsort(-signal, kind="stable")
+        rank = 1 + np.searchsorted(-signal[order], -signal, side="left")
+        if weights is not None:
+            rank = 1 + np.append(0, np.cumsum(weights[order], dtype=np.float64))[rank - 1]
         fused += np.where(signal > 0, 1.0 / (constant + rank), 0.0)
     return fused

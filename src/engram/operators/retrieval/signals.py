@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.operators.retrieval import flags
-from engram.operators.retrieval.bm25 import Averages, Lexicon
+from engram.operators.retrieval.bm25 import Averages, Lexicon, Standing
 from engram.operators.retrieval.candidates import Candidates
 from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.layout import START, Layout
@@ -34,6 +34,9 @@ class Probe:
 
     `times` are the stretches of time that the query names, half-open, in microseconds.
 
+    Where the index holds only some of a scope's turns, `standing` knows of all, and `pairs_often` in how
+    many of them each of the query's pairs stands.
+
     Arrays "by position" have shape [layout.size]; `at` takes the candidates' part.
     """
 
@@ -48,6 +51,8 @@ class Probe:
     postings: Postings
     averages: Averages
     times: tuple[tuple[int, int], ...] = ()
+    standing: Standing | None = None
+    pairs_often: NDArray[np.int64] | None = None
 
     @cached_property
     def lexical(self) -> Lexicon:
@@ -55,7 +60,7 @@ class Probe:
         found = self.postings.find(self.reading.terms)
         if not found.times.all():
             found = found.where(found.times > 0)
-        return Lexicon(self.layout, self.averages, found, self.reading.weights)
+        return Lexicon(self.layout, self.averages, found, self.reading.weights, self.standing)
 
     @cached_property
     def dense(self) -> Semantic:
@@ -166,7 +171,9 @@ def pairs(probe: Probe) -> Floats:
     at = probe.layout.position[found.row]
     found_pair = (found.times == 0) & (at >= 0)
     at, pair = at[found_pair], found.term[found_pair]
-    often = np.bincount(pair, minlength=len(probe.reading.pairs))
+    often = probe.pairs_often
+    if often is None:
+        often = np.bincount(pair, minlength=len(probe.reading.pairs))
     scores = np.zeros(probe.layout.size, np.float32)
     np.add.at(scores, at, np.log1p(probe.averages.turns / np.maximum(often, 1)).astype(np.float32)[pair])
     return probe.at(scores)
