@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 
 from engine.conftest import Open
-from engine.helpers import Ticking
 from engine.replies import filing, held, say
-from engine.test_faults import finish, with_faults
-from engram import Memory, ModelError
+from engine.struck import survived
+from engram import Memory
 from engram.kernel.chat import ChatRequest
 from engram.kernel.protocols import SelectEdges
 from engram.operators.notes.note import turn_of
 from engram.policies.a_mem import AMem
 from engram.testing.doubles import ScriptedModel
-from engram.testing.faults import Crash
 
 SEEDS = range(3)
 SAID = [f"I like green tea of kind {n}." for n in range(5)]
@@ -28,29 +26,11 @@ SAID = [f"I like green tea of kind {n}." for n in range(5)]
 def test_faults_at_any_effect_lose_and_double_nothing(tmp_path: Path, model: bool) -> None:
     struck = Counter[str]()
     for seed in SEEDS:
-        url, clock = f"sqlite:///{tmp_path / f'{seed}.db'}", Ticking()
-        settings: dict[str, Any] = {"policy": AMem(), "clock": clock, "seed": seed}
-        if model:
-            settings["model"] = ScriptedModel(filing)
-        left = list(SAID)
-        for attempt in range(100):
-            if not left:
-                break
-            with Memory(url, **settings) as memory:
-                with_faults(memory, seed * 100 + attempt, 0.1)
-                try:
-                    while left:
-                        memory.add({"content": left[0], "id": left[0], "name": "Ana"}, user_id="ana")
-                        left.pop(0)
-                        memory.search("tea", user_id="ana")
-                except Crash:
-                    struck["crash"] += 1
-                    clock.skip(seconds=30)
-                except ModelError:
-                    struck["model"] += 1
-        with Memory(url, **settings) as memory:
-            finish(memory, clock)
-            assert memory.verify().problems == ()
+        said = [{"content": text, "id": text, "name": "Ana"} for text in SAID]
+        answers = filing if model else None
+        with survived(
+            tmp_path / f"{seed}.db", said, AMem(), answers, struck, user="ana", seed=seed
+        ) as memory:
             turns = held(memory, kind="episode")
             assert sorted(turn.text for turn in turns) == SAID
             notes = held(memory, kind="summary")

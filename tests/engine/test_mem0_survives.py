@@ -11,13 +11,10 @@ from typing import Any
 import pytest
 
 from engine.conftest import Open
-from engine.helpers import Ticking
-from engine.test_faults import finish, with_faults
-from engram import Memory, ModelError, Record
+from engine.struck import survived
+from engram import Memory, Record
 from engram.kernel.chat import ChatRequest
 from engram.policies.mem0 import Mem0
-from engram.testing.doubles import ScriptedModel
-from engram.testing.faults import Crash
 
 SEEDS = range(3)
 DAYS = (3, 1, 4, 2, 6, 5)
@@ -53,29 +50,9 @@ def facts(memory: Memory, **asked: Any) -> list[Record]:
 def test_faults_at_any_effect_lose_and_double_nothing(tmp_path: Path, model: bool) -> None:
     struck = Counter[str]()
     for seed in SEEDS:
-        url, clock = f"sqlite:///{tmp_path / f'{seed}.db'}", Ticking()
-        settings: dict[str, Any] = {"policy": Mem0(), "clock": clock, "seed": seed}
-        if model:
-            settings["model"] = ScriptedModel(understanding)
-        left = list(DAYS)
-        for attempt in range(100):
-            if not left:
-                break
-            with Memory(url, **settings) as memory:
-                with_faults(memory, seed * 100 + attempt, 0.1)
-                try:
-                    while left:
-                        memory.add(said(left[0]), user_id="u")
-                        left.pop(0)
-                        memory.search("tea", user_id="u")
-                except Crash:
-                    struck["crash"] += 1
-                    clock.skip(seconds=30)
-                except ModelError:
-                    struck["model"] += 1
-        with Memory(url, **settings) as memory:
-            finish(memory, clock)
-            assert memory.verify().problems == ()
+        answers = understanding if model else None
+        messages = [said(day) for day in DAYS]
+        with survived(tmp_path / f"{seed}.db", messages, Mem0(), answers, struck, seed=seed) as memory:
             texts = [record.text for record in memory.get_all(user_id="u") if record.kind == "episode"]
             assert sorted(texts) == [said(day)["content"] for day in sorted(DAYS)]
             for day in DAYS:

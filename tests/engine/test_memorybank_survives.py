@@ -10,12 +10,11 @@ import pytest
 
 from engine.helpers import Ticking
 from engine.replies import diary, held
-from engine.test_faults import finish, with_faults
-from engram import Memory, ModelError
+from engine.struck import survived
+from engram import Memory
 from engram.kernel.chat import ChatRequest
 from engram.policies.memorybank import MemoryBank
 from engram.testing.doubles import ScriptedModel
-from engram.testing.faults import Crash
 
 SEEDS = range(2)
 SAID = [(day, f"Tea number {day * 10 + number}.") for day in (1, 2, 4, 3) for number in range(2)]
@@ -30,31 +29,10 @@ def message(place: int) -> dict[str, str]:
 def test_faults_at_any_effect_lose_and_double_nothing(tmp_path: Path, model: bool) -> None:
     struck = Counter[str]()
     for seed in SEEDS:
-        url, clock = f"sqlite:///{tmp_path / f'{seed}.db'}", Ticking()
-        settings: dict[str, Any] = {"policy": MemoryBank(), "clock": clock, "seed": seed}
-        if model:
-            settings["model"] = ScriptedModel(diary)
-        left = list(range(len(SAID)))
-        for attempt in range(100):
-            if not left:
-                break
-            with Memory(url, **settings) as memory:
-                with_faults(memory, seed * 100 + attempt, 0.08)
-                try:
-                    while left:
-                        memory.add(message(left[0]), user_id="u")
-                        left.pop(0)
-                        memory.search("tea", user_id="u")
-                        memory.tend(user_id="u")
-                except Crash:
-                    struck["crash"] += 1
-                    clock.skip(seconds=30)
-                except ModelError:
-                    struck["model"] += 1
-        with Memory(url, **settings) as memory:
-            finish(memory, clock)
-            memory.tend(user_id="u")
-            assert memory.verify().problems == ()
+        messages = [message(place) for place in range(len(SAID))]
+        answers, path = diary if model else None, tmp_path / f"{seed}.db"
+        settings: dict[str, Any] = {"seed": seed, "rate": 0.08, "tending": True}
+        with survived(path, messages, MemoryBank(), answers, struck, **settings) as memory:
             turns = held(memory, "u", "episode")
             assert sorted(turn.text for turn in turns) == sorted(text for _, text in SAID)
             days = held(memory, "u", "summary")

@@ -42,6 +42,7 @@ __all__ = [
     "sortable",
     "state_moved",
     "store_tag",
+    "successor",
     "taken",
     "unpack",
     "version_moved",
@@ -198,6 +199,12 @@ def versions_missing(id: str, version: int, present: int) -> Conflict:
 def moved(id: str) -> Conflict:
     """The refusal of a version in another scope or of another origin."""
     return Conflict(f"record {id}: a new version cannot change scope or id of origin; put a new record")
+
+
+def successor(record: Record, version: int, change_set: int) -> Record:
+    """What follows a version: the next number, known from when `record` says, open."""
+    known = Interval(record.known.start)
+    return replace(record, version=version + 1, known=known, opened=change_set, closed=None)
 
 
 def taken(known: Record, record: Record) -> bool:

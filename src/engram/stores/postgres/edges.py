@@ -8,6 +8,7 @@ from typing import Any
 from engram.kernel.clock import micros
 from engram.kernel.protocols import CloseEdge, PutEdge, SelectEdges
 from engram.kernel.record import Edge
+from engram.stores.asked import edge_conditions
 from engram.stores.postgres.conditions import Conditions
 from engram.stores.postgres.connection import Session
 from engram.stores.postgres.entries import EntryOps
@@ -70,30 +71,6 @@ def _conditions(what: SelectEdges) -> Conditions:
     need = Conditions(_READ)
     if what.scope is not None:
         need.edges_of(what.scope)
-    if what.touching is not None:
-        need(f"where_{what.direction}", touching=list(what.touching))
-    if what.types:
-        need("where_types", types=list(what.types))
-    if what.makers is not None:
-        makers = [maker for maker in what.makers if maker is not None]
-        need("where_makers", makers=makers, said=None in what.makers)
-    if what.standing_on is not None:
-        need("where_standing", standing_on=list(what.standing_on))
-    if what.ids is not None:
-        need("where_ids", ids=list(what.ids))
-    if what.change_set is not None:
-        need("where_change_set", change_set=what.change_set)
-    if what.known_at is not None:
-        need("where_known_at", known_at=micros(what.known_at))
-    elif not what.history:
-        need("where_open")
-    if what.valid_at is not None:
-        need("where_valid_at", valid_at=micros(what.valid_at))
-    if what.lasting is not None:
-        need("where_lasting", lasting=micros(what.lasting))
-    if isinstance(what.after, tuple):
-        opened, id, version = what.after
-        need("where_beyond", after_opened=opened, after_id=id, after_version=version)
-    elif what.after is not None:
-        need("where_behind", after=what.after)
+    for name, values in edge_conditions(what):
+        need(name, **values)
     return need

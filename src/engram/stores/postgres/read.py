@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engram.kernel.clock import micros
 from engram.kernel.protocols import Entry, Job, Position, Select, StateRow
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
+from engram.stores.asked import record_conditions
 from engram.stores.postgres.conditions import Conditions
 from engram.stores.postgres.connection import Session
 from engram.stores.postgres.queries import queries
@@ -47,30 +47,13 @@ def select(session: Session, what: Select) -> list[Record]:
 
 def _conditions(what: Select) -> Conditions:
     need = Conditions(_SQL)
-    if what.ids is not None:
-        need("where_ids", ids=list(what.ids))
     if what.scope is not None:
         need.records_of(what.scope)
-    if what.kinds:
-        need("where_kinds", kinds=list(what.kinds))
     if what.origins is not None:
         keys = [origin_key(scope, origin) for scope, origin in what.origins]
         need("where_origins", tenants=[scope.tenant for scope, _ in what.origins], keys=keys)
-    if what.derived_from is not None:
-        need("where_derived", derived_from=list(what.derived_from))
-    if what.change_set is not None:
-        need("where_change_set", change_set=what.change_set)
-    if what.made_by is not None:
-        need("where_made_by", made_by=what.made_by)
-    if what.expired_by is not None:
-        need("where_expired", expired_by=micros(what.expired_by))
-    if what.unstaged:
-        need("where_unstaged")
-    if not what.history and not what.closed:
-        need("where_open")
-    if what.after is not None:
-        time, arrival = what.after if isinstance(what.after, tuple) else (0, what.after)
-        need("where_after_time" if what.by_time else "where_after", time=time, arrival=arrival)
+    for name, values in record_conditions(what):
+        need(name, **values)
     return need
 
 

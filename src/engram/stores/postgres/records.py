@@ -8,7 +8,7 @@ from typing import Any
 
 from engram.kernel.clock import micros
 from engram.kernel.protocols import Close, Mark, Op, Put, Require, Supersede
-from engram.kernel.record import Interval, Record
+from engram.kernel.record import Record
 from engram.stores.postgres.connection import Session
 from engram.stores.postgres.known import Known, Latest
 from engram.stores.postgres.queries import queries
@@ -21,6 +21,7 @@ from engram.stores.shared import (
     origin_taken,
     plain,
     same_version,
+    successor,
     taken,
     version_moved,
     versions_missing,
@@ -161,13 +162,7 @@ class RecordOps:
 
     def _supersede(self, op: Supersede) -> None:
         latest = self._at(op.record.id, op.expected)
-        record = replace(
-            op.record,
-            version=latest.version + 1,
-            known=Interval(op.record.known.start),
-            opened=self._change_set,
-            closed=None,
-        )
+        record = successor(op.record, latest.version, self._change_set)
         self._succeed(latest, record, op.words, op.vector)
 
     def _succeed(self, latest: Latest, record: Record, words: bytes, vector: bytes | None) -> None:

@@ -46,6 +46,7 @@ from engram.stores.shared import (
     raised,
     same_version,
     state_moved,
+    successor,
     taken,
     version_moved,
     versions_missing,
@@ -189,13 +190,7 @@ class Commit:
 
     def _supersede(self, op: Supersede) -> None:
         rows = self._latest(op.record.id, op.expected)
-        record = replace(
-            op.record,
-            version=len(rows) + 1,
-            known=Interval(op.record.known.start),
-            opened=self._change_set,
-            closed=None,
-        )
+        record = successor(op.record, len(rows), self._change_set)
         self._succeed(rows, record, op.words, op.vector)
 
     def _succeed(self, rows: tuple[Row, ...], record: Record, words: bytes, vector: bytes | None) -> None:

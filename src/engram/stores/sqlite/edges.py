@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from engram.kernel.clock import micros
 from engram.kernel.protocols import CloseEdge, PutEdge, SelectEdges
 from engram.kernel.record import Edge
+from engram.stores.asked import edge_conditions
 from engram.stores.shared import edge_lost, edge_moved, pack
 from engram.stores.sqlite.entries import EntryOps
 from engram.stores.sqlite.queries import queries
-from engram.stores.sqlite.rows import Row, bound_scope, edge_of, edge_row, scope_pattern
+from engram.stores.sqlite.rows import Row, bound_scope, bound_values, edge_of, edge_row, scope_pattern
 
 __all__ = ["EdgeOps", "edges"]
 
@@ -109,38 +111,10 @@ def _page(connection: sqlite3.Connection, after: int, limit: int, where: str, bo
 def _conditions(what: SelectEdges) -> tuple[str, Bound]:
     conditions: list[str] = []
     bound: Bound = {}
-
-    def need(condition: str, **values: Any) -> None:
-        conditions.append(_SQL[condition])
-        bound.update(values)
-
     if what.scope is not None:
         conditions.append(scope_pattern(what.scope))
         bound.update(bound_scope(what.scope))
-    if what.touching is not None and not what.newest:
-        need(f"where_{what.direction}", touching=pack(what.touching))
-    if what.types:
-        need("where_types", types=pack(what.types))
-    if what.makers is not None:
-        makers = pack([maker for maker in what.makers if maker is not None])
-        need("where_makers", makers=makers, said=None in what.makers)
-    if what.standing_on is not None:
-        need("where_standing", standing_on=pack(what.standing_on))
-    if what.ids is not None:
-        need("where_ids", ids=pack(what.ids))
-    if what.change_set is not None:
-        need("where_change_set", change_set=what.change_set)
-    if what.known_at is not None:
-        need("where_known", known_at=micros(what.known_at))
-    elif not what.history:
-        need("where_open")
-    if what.valid_at is not None:
-        need("where_valid", valid_at=micros(what.valid_at))
-    if what.lasting is not None:
-        need("where_lasting", lasting=micros(what.lasting))
-    if isinstance(what.after, tuple):
-        opened, id, version = what.after
-        need("where_behind", after_opened=opened, after_id=id, after_version=version)
-    elif what.after is not None:
-        need("where_after", after=what.after)
+    for name, values in edge_conditions(replace(what, touching=None) if what.newest else what):
+        conditions.append(_SQL[name])
+        bound.update(bound_values(values))
     return " AND ".join(conditions) or "1", bound

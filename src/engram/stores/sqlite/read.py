@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from engram.kernel.clock import micros
 from engram.kernel.protocols import Entry, Job, Position, Select, StateRow
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
+from engram.stores.asked import record_conditions
 from engram.stores.shared import ids_alone, pack, sortable
 from engram.stores.sqlite.queries import queries
 from engram.stores.sqlite.rows import (
     SCOPE_COLUMNS,
     bound_scope,
+    bound_values,
     job_of,
     record_of,
     scope_fields,
@@ -87,35 +88,15 @@ def _page(connection: sqlite3.Connection, what: Select, where: str, bound: Bound
 def _conditions(what: Select) -> tuple[list[str], Bound]:
     conditions: list[str] = []
     bound: Bound = {}
-
-    def need(condition: str, **values: Any) -> None:
-        conditions.append(_SQL[condition])
-        bound.update(values)
-
-    if what.ids is not None:
-        need("where_ids", ids=pack(what.ids))
     if what.scope is not None:
         conditions.append(_SQL["where_scope"].format(pattern=scope_pattern(what.scope)))
         bound.update(bound_scope(what.scope))
-    if what.kinds:
-        need("where_kinds", kinds=pack(what.kinds))
     if what.origins is not None:
-        need("where_origins", origins=pack([(scope_key(scope), origin) for scope, origin in what.origins]))
-    if what.derived_from is not None:
-        need("where_derived", derived_from=pack(what.derived_from))
-    if what.change_set is not None:
-        need("where_change_set", change_set=what.change_set)
-    if what.made_by is not None:
-        need("where_made_by", made_by=what.made_by)
-    if what.expired_by is not None:
-        need("where_expired", expired_by=micros(what.expired_by))
-    if what.unstaged:
-        need("where_unstaged")
-    if not what.history and not what.closed:
-        need("where_open")
-    if what.after is not None:
-        time, arrival = what.after if isinstance(what.after, tuple) else (0, what.after)
-        need("where_after_time" if what.by_time else "where_after", time=time, arrival=arrival)
+        conditions.append(_SQL["where_origins"])
+        bound["origins"] = pack([(scope_key(scope), origin) for scope, origin in what.origins])
+    for name, values in record_conditions(what):
+        conditions.append(_SQL[name])
+        bound.update(bound_values(values))
     return conditions, bound
 
 

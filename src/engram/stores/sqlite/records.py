@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from itertools import compress
 from typing import NamedTuple
 
 from engram.kernel.clock import micros
 from engram.kernel.protocols import Close, Mark, Put, Require, Supersede
-from engram.kernel.record import Interval, Record
+from engram.kernel.record import Record
 from engram.kernel.scope import Scope
 from engram.stores.shared import (
     gone,
@@ -21,6 +20,7 @@ from engram.stores.shared import (
     origin_taken,
     pack,
     same_version,
+    successor,
     taken,
     version_moved,
     versions_missing,
@@ -242,13 +242,7 @@ class RecordOps:
 
     def _supersede(self, op: Supersede) -> None:
         latest = self._at(op.record.id, op.expected)
-        record = replace(
-            op.record,
-            version=latest.version + 1,
-            known=Interval(op.record.known.start),
-            opened=self._change_set,
-            closed=None,
-        )
+        record = successor(op.record, latest.version, self._change_set)
         self._succeed(latest, record, op.words, op.vector)
 
     def _succeed(self, latest: _Latest, record: Record, words: bytes, vector: bytes | None) -> None:

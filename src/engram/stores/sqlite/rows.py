@@ -20,6 +20,7 @@ __all__ = [
     "Head",
     "Row",
     "bound_scope",
+    "bound_values",
     "edge_of",
     "edge_row",
     "job_of",
@@ -154,6 +155,11 @@ def scope_pattern(scope: Scope) -> str:
 def bound_scope(scope: Scope) -> dict[str, Any]:
     """The values of `scope_pattern`."""
     return dict(zip(SCOPE_COLUMNS, scope_fields(scope), strict=True))
+
+
+def bound_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of conditions as SQLite takes them: lists as JSON."""
+    return {name: pack(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def edge_row(edge: Edge, scope: int, sequence: int, opened: int, closed: int | None) -> Row:

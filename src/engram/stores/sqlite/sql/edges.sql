@@ -78,20 +78,20 @@ e.id IN (SELECT value FROM json_each(:ids))
 -- name: where_change_set
 (e.opened = :change_set OR e.closed = :change_set)
 
--- name: where_known
+-- name: where_known_at
 (e.known_start IS NULL OR e.known_start <= :known_at) AND (e.known_end IS NULL OR e.known_end > :known_at)
 
 -- name: where_open
 e.closed IS NULL AND e.known_end IS NULL
 
--- name: where_valid
+-- name: where_valid_at
 (e.valid_start IS NULL OR e.valid_start <= :valid_at) AND (e.valid_end IS NULL OR e.valid_end > :valid_at)
 
 -- name: where_lasting
 (e.valid_end IS NULL OR e.valid_end > :lasting)
 
--- name: where_after
+-- name: where_behind
 e.sequence > :after
 
--- name: where_behind
+-- name: where_beyond
 (e.opened, e.id, e.version) > (:after_opened, :after_id, :after_version)
