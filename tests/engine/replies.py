@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from engram import Memory, Receipt, Record
@@ -74,3 +75,19 @@ def diary(request: ChatRequest) -> dict[str, Any]:
         return {"summary": " | ".join(events), "portrait": f"Ana, seen on {len(shown)} pages"}
     texts = [str(item.get("text", item.get("summary"))) for item in shown]
     return {"summary": " / ".join(texts), "person": f"says {len(texts)} things"}
+
+
+def thinking(request: ChatRequest, take: Callable[[ChatRequest], dict[str, Any]]) -> dict[str, Any]:
+    """What a sensible model makes of any question of `tim`: of what begins alike, the last one holds."""
+    prompt = request.messages[-1].text
+    if "Which are to be forgotten" not in prompt:
+        return take(request)
+    forget: list[dict[str, Any]] = []
+    for part in prompt.split("Group ")[1:]:
+        last: dict[str, int] = {}
+        for line in (json.loads(line) for line in part.splitlines() if line.startswith("{")):
+            begins = line["text"].rsplit(" ", 1)[0]
+            if begins in last:
+                forget.append({"thought": last[begins], "reason": "it is another one now"})
+            last[begins] = line["thought"]
+    return {"forget": forget, "merge": []}

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.helpers import START
 from engine.managing import useful
-from engine.replies import diary, filing
+from engine.replies import diary, filing, thinking
 from engram import Memory
 from engram.kernel.chat import ChatRequest
 from engram.operators.extraction.rules import extract_by_rules
@@ -54,6 +54,7 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "a_mem": filing,
     "memory_r1": taking_facts,
     "memorybank": diary,
+    "tim": lambda request: thinking(request, taking_facts),
     "zep": taking_facts,
 }
 """What a sensible model replies to a policy's questions, by the policy's name."""

@@ -224,13 +224,19 @@ class _Compiler:
         others = [self._target(id, version) for id, version in change.others]
         if into.id in {other.id for other in others}:
             raise InvalidInput(f"Merge: {into.id} cannot become part of itself")
+        more = self._sources(change.sources)
+        told = [*(source for other in others for source in other.sources), *(source.id for source in more)]
+        if change.text is not None and into.kind == "fact":  # what it says now, it says by all of them
+            sources = grown(into, [*into.sources, *told])
+        else:
+            sources = _union(into.sources, told)
         into = self._grow(
             into,
-            others,
+            [*others, *more],
             change.reason,
             text=into.text if change.text is None else check_text(change.text, "Merge.text"),
             metadata=into.metadata if change.metadata is None else _plain(change.metadata, "Merge.metadata"),
-            sources=_union(into.sources, [source for other in others for source in other.sources]),
+            sources=sources,
         )
         for other in others:
             self.out.ops.append(Close(other.id, other.version, max(self.now, other.known.start or self.now)))
@@ -290,7 +296,7 @@ def _names(change: ch.Change) -> Iterator[str]:
         case ch.Revise() | ch.Retire():
             yield from (change.id, *change.sources)
         case ch.Merge():
-            yield from (change.into, *(id for id, _ in change.others))
+            yield from (change.into, *(id for id, _ in change.others), *change.sources)
         case ch.Connect():
             yield from (change.source, change.target, *change.sources)
         case ch.Reinforce() | ch.Erase():

@@ -76,7 +76,8 @@ class Retire:
 class Merge:
     """`others` become part of `into`, which takes their sources and, if given, a new text and metadata.
 
-    Open edges of `others` are moved to `into`; those between them end.
+    Open edges of `others` are moved to `into`; those between them end. `sources` are what it was made from
+    besides. A fact that is given a new text stands on all of them together.
     """
 
     into: str
@@ -85,6 +86,7 @@ class Merge:
     text: str | None = None
     reason: str = ""
     metadata: Mapping[str, Any] | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

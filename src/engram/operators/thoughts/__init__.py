@@ -1,0 +1,1 @@
+"""Thoughts about what was said: hashed into groups, merged and forgotten, tagged, put under headings."""
