@@ -36,6 +36,7 @@ PUBLIC = {
     "engram.policies.dense",
     "engram.policies.fusion",
     "engram.policies.mem0",
+    "engram.policies.mem_alpha",
     "engram.policies.memory_r1",
     "engram.policies.memorybank",
     "engram.policies.rag",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.helpers import START
+from engine.managing import calling as keeping
 from engine.managing import useful
 from engine.replies import diary, filing, thinking
 from engram import Memory
@@ -52,6 +53,7 @@ def _one_tea(memory: Memory) -> str:
 SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "mem0": taking_facts,
     "a_mem": filing,
+    "mem_alpha": keeping,
     "memory_r1": taking_facts,
     "memorybank": diary,
     "tim": lambda request: thinking(request, taking_facts),

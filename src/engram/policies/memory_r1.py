@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from engram.kernel.changes import Changes
-from engram.kernel.effects import Find, Model, Wanted
+from engram.kernel.effects import Model, Wanted
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Hit, Record
@@ -33,8 +33,7 @@ from engram.operators.extraction.turns import by_rules
 from engram.operators.managing.decided import steps_of
 from engram.operators.managing.distil import Distil, shared_out
 from engram.operators.managing.logbook import CASE, logged
-from engram.operators.retrieval.nearest import nearest
-from engram.operators.retrieval.replaced import before_replaced
+from engram.operators.retrieval.nearest import current
 
 __all__ = ["MemoryR1"]
 
@@ -81,13 +80,10 @@ class MemoryR1(Policy):
 
         Where filters will drop hits, what helps comes first and the others stay behind it.
         """
-        deep = replace(query, depth=max(query.depth, 2 * self.retrieved))
-        hits = list((await nearest(deep)).hits)
-        facts = [] if query.level else await Find(query.text, self.k, ("fact",))
-        hits = await before_replaced(hits, [hit for hit in facts if hit.record.metadata.get("subject")])
-        if query.level or query.kinds or not self.distil or await Model() is None:
-            return Recall(tuple(hits[: query.depth]))
-        chosen = shared_out(hits, self.each, self.retrieved)
+        distils = self.distil and not query.level and not query.kinds and await Model() is not None
+        deep = replace(query, depth=max(query.depth, 2 * self.retrieved)) if distils else query
+        hits = await current(deep, self.k)
+        chosen = shared_out(hits, self.each, self.retrieved) if distils else []
         useful = await Distil().useful(query.text, chosen) if chosen else None
         if not useful:
             return Recall(tuple(hits[: query.depth]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from engram.kernel.effects import Score
+from engram.kernel.effects import Find, Score
 from engram.kernel.policy import Query, Recall
+from engram.kernel.record import Hit
 from engram.operators.retrieval.recall import best
+from engram.operators.retrieval.replaced import before_replaced
 
-__all__ = ["nearest"]
+__all__ = ["current", "nearest"]
 
 _SIGNALS = ("dense_turn", "bm25_turn")
 
@@ -24,3 +26,10 @@ async def nearest(query: Query, words: float = 0.3) -> Recall:
     cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
     ranking = cosine + words * bm25 / max(float(bm25.max()), 1e-9)
     return await best(query, columns, ranking, lambda at: np.asarray(np.clip(cosine[at], 0, 1)))
+
+
+async def current(query: Query, k: int = 10) -> list[Hit]:
+    """What is nearest to a query; the `k` nearest facts come before the turns of what they have replaced."""
+    hits = list((await nearest(query)).hits)
+    facts = [] if query.level else await Find(query.text, k, ("fact",))
+    return await before_replaced(hits, [hit for hit in facts if hit.record.metadata.get("subject")])

@@ -44,6 +44,8 @@ def told_within(
 
     Those of that `strength` at least; with `last` as many of them, the last ones.
     """
+    if last is not None and last < 1:
+        return []
     start, end = span
     time = rows["time"][chosen]
     keep = rows["strength"][chosen] >= strength
