@@ -10,6 +10,9 @@ from engine.helpers import START
 from engine.managing import calling as keeping
 from engine.managing import useful
 from engine.replies import diary, filing, thinking
+from engine.sessioning import units
+from engine.shelving import shelving
+from engine.summing import calling
 from engram import Memory
 from engram.kernel.chat import ChatRequest
 from engram.operators.extraction.rules import extract_by_rules
@@ -53,9 +56,13 @@ def _one_tea(memory: Memory) -> str:
 SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "mem0": taking_facts,
     "a_mem": filing,
+    "memgpt": calling,
+    "mem_alpha": keeping,
+    "memgas": units,
     "mem_alpha": keeping,
     "memory_r1": taking_facts,
     "memorybank": diary,
+    "memos": lambda request: shelving(request, taking_facts),
     "tim": lambda request: thinking(request, taking_facts),
     "zep": taking_facts,
 }

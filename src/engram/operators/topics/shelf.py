@@ -1,0 +1,118 @@
+"""The tree by topic: a record for each topic, which stands on its members and points at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engram.kernel.changes import Add, Changes, Connect, Revise
+from engram.kernel.effects import Model, Read, Told
+from engram.kernel.record import Record
+from engram.kernel.scope import Scope
+from engram.operators.consolidation.days import own
+from engram.operators.retrieval.stated import folded
+from engram.operators.topics.file import File, Topic, filed_by_rules
+
+__all__ = ["PARENT", "TOPIC", "Shelf", "filing", "shelf_of", "topic_of"]
+
+TOPIC = "topic"
+"""The key of a topic's metadata that names it."""
+PARENT = "parent"
+"""The type of the edge from a topic to each of its members."""
+_DESCRIPTION, _MEMBERS = "description", "members"
+_LONGEST = 600
+
+
+def topic_of(record: Record) -> Topic | None:
+    """The topic whose record that is; `None` where it is of none."""
+    name = record.metadata.get(TOPIC)
+    if record.kind != "summary" or not isinstance(name, str):
+        return None
+    members = tuple(map(str, record.metadata.get(_MEMBERS, ())))
+    lent = tuple(id for id in record.sources if id not in members)
+    return Topic(name, str(record.metadata.get(_DESCRIPTION, "")), members, lent)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The topics of a lane, as records and as they are."""
+
+    records: dict[str, Record]
+
+    @property
+    def members(self) -> set[str]:
+        """The ids of all that is filed."""
+        return {id for topic in self.topics for id in topic.members}
+
+    @property
+    def topics(self) -> list[Topic]:
+        """The topics, those that changed last at the end."""
+        ordered = sorted(
+            self.records.values(), key=lambda record: (record.known.start or record.time, record.id)
+        )
+        return [topic for record in ordered if (topic := topic_of(record)) is not None]
+
+    def filed(self, topics: Sequence[Topic], members: Iterable[Record], note: str = "") -> Changes:
+        """What filing changes: topics that are new, and versions of those that have more members.
+
+        `members` are those that may be pointed at; a topic's text shows its description and the members'.
+        """
+        texts = {record.id: record.text for record in members}
+        changes: list[Add | Revise | Connect] = []
+        added = 0
+        for topic in topics:
+            old = self.records.get(folded(topic.name))
+            before = None if old is None else topic_of(old)
+            held = set() if before is None else set(before.members)
+            new = tuple(id for id in topic.members if id in texts and id not in held)
+            if not new:
+                continue
+            metadata = {
+                TOPIC: topic.name,
+                _DESCRIPTION: topic.description,
+                _MEMBERS: [*(before.members if before else ()), *new],
+            }
+            text = _text(topic, [texts[id] for id in topic.members if id in texts])
+            if old is None:
+                place, added = f"#{added}", added + 1
+                changes.append(Add(text, "summary", (*new, *topic.lent), metadata=metadata, reason=note))
+            else:
+                place = old.id
+                changes.append(
+                    Revise(
+                        old.id, old.version, text, metadata, (*new, *topic.lent), note or "more is filed here"
+                    )
+                )
+            changes += [Connect(place, id, PARENT, 1.0, (id,)) for id in new]
+        return Changes(tuple(changes))
+
+
+def _text(topic: Topic, members: Sequence[str]) -> str:
+    told = topic.description or " ".join(" ".join(text.split()) for text in members)[:_LONGEST]
+    return f"{topic.name}: {told}"
+
+
+async def filing(
+    memories: Sequence[Record], shelf: Shelf, file: File, every: Sequence[Record], note: str
+) -> Changes:
+    """What filing `memories` under the topics of a shelf changes.
+
+    By model, else by rules, which `note` tells. `every` are all that topics may point at.
+    """
+    if not memories:
+        return Changes()
+    modelled = await Model() is not None
+    if modelled:
+        topics = await file.topics(memories, shelf.topics)
+    else:
+        by_id = {record.id: record for record in every}
+        known = {topic.name: [by_id[id] for id in topic.members if id in by_id] for topic in shelf.topics}
+        topics = await filed_by_rules(memories, known)
+    return shelf.filed(topics, every, "" if modelled else note)
+
+
+async def shelf_of(lane: Scope) -> Shelf:
+    """The topics that a lane has."""
+    found = await Read(tuple(id for _, id in await Told(kinds=("summary",))))
+    named = ((topic, record) for record in own(found, lane, TOPIC) if (topic := topic_of(record)) is not None)
+    return Shelf({folded(topic.name): record for topic, record in named})
