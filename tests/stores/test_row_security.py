@@ -39,7 +39,7 @@ Link = Any
 """A connection of psycopg."""
 
 ACME, BOLT = Scope("acme", "ana"), Scope("bolt", "ana")
-TABLES = ("records", "versions", "lineage", "edges", "states", "jobs", "staged", "history")
+TABLES = ("records", "versions", "lineage", "edges", "states", "jobs", "staged", "history", "ann")
 FOUND = "SELECT DISTINCT tenant FROM {}"
 SETTINGS = "SET search_path = {schema}; SET engram.tenant = '{tenant}'; SET engram.everyone = '{everyone}'"
 

@@ -22,6 +22,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "wrong": "red"}
 _DEEDS = {
     "rights": "close the files to other users (chmod 600)",
     "copies": "remove the copies of a migration that is done",
+    "large": "make indexes for tenants with many records",
     "migrate": "migrate the store to the present format",
     "purge": "rewrite the file, so that no byte of what was forgotten is left",
     "repair": "make anew what disagrees (engram repair)",

@@ -16,6 +16,7 @@ EntryOp = RequireInfo | Reindex | Stage | Unstage | Switch | Rebuild
 
 _SQL = queries("entries")
 _AGAIN = queries("rebuild")
+_ANN = queries("ann")
 
 
 class EntryOps(RecordOps):
@@ -78,6 +79,7 @@ class EntryOps(RecordOps):
         lacking = self._session.rows(_SQL["lacking"])[0][0]
         if lacking is not None:
             raise not_staged(lacking)
+        self._do(_ANN["void"])
         for table in ("records", "versions"):
             self._do(_SQL["switch"].format(table=table))
         self._count(_SQL["unstage"])

@@ -6,13 +6,14 @@ from typing import Any
 
 import psycopg
 
+from engram.stores.postgres.ann_build import drop_vectors
 from engram.stores.postgres.connection import Link
 from engram.stores.postgres.queries import queries
 
 __all__ = ["purge"]
 
 _SQL = queries("erase")
-_TABLES = ("records", "versions", "lineage", "edges", "states", "jobs", "staged", "info")
+_TABLES = ("records", "versions", "lineage", "edges", "states", "jobs", "staged", "info", "ann")
 _WAIT = "2s"
 _LATER = frozenset({"55P03", "57014", "53100", "53200", "40P01"})
 
@@ -31,6 +32,7 @@ def purge(link: Link) -> bool:
         return False
     try:
         link.execute("SELECT set_config('lock_timeout', %s, false)", (_WAIT,))
+        drop_vectors(link)
         for table in _TABLES:
             link.execute(_SQL["rewrite"].format(table=table))
         link.execute(_SQL["purged"], (erasures,))

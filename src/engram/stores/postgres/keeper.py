@@ -10,6 +10,8 @@ import psycopg
 
 from engram.kernel.errors import ConfigError, EngramError, NeedsMigration, StoreError
 from engram.kernel.keeping import Finding, MigrationPlan, MigrationStep
+from engram.stores.postgres.ann import LARGE
+from engram.stores.postgres.ann_build import build, lacking, pgvector
 from engram.stores.postgres.connection import Link, connect
 from engram.stores.postgres.errors import translation
 from engram.stores.postgres.migrate import built_in, format_of, migrate
@@ -19,6 +21,7 @@ from engram.stores.postgres.target import Target
 __all__ = ["PostgresKeeper"]
 
 _SQL = queries("keeper")
+_INDEXED = 3  # the first format with indexes for tenants
 _OLD = 3600.0  # seconds after which a transaction that does nothing keeps dead rows from being cleared
 
 
@@ -66,7 +69,15 @@ class PostgresKeeper:
             raise translation(error, self.target.place) from error
 
     def fix(self, name: str) -> None:
-        """Nothing that `look` finds is mended from here."""
+        """With `large`: make the indexes that tenants with many records lack."""
+        if name != "large":
+            return
+        try:
+            with closing(self._connect()) as link:
+                for tenant, _ in lacking(link, LARGE):
+                    build(link, tenant)
+        except psycopg.Error as error:
+            raise translation(error, self.target.place) from error
 
     def _connect(self) -> Link:
         return connect(self.target)
@@ -77,7 +88,8 @@ class PostgresKeeper:
         if not number:
             what = f"there is no store at {self.target.place} yet; the first add makes it"
             return [*findings, Finding("format", "ok", what)]
-        return [*findings, *_rights(link, self.target), self._format(number), *_connections(link)]
+        findings += [*_rights(link, self.target), self._format(number), *_connections(link)]
+        return findings if number < _INDEXED else [*findings, _large(link)]
 
     def _format(self, number: int) -> Finding:
         latest = built_in()[-1].number
@@ -142,6 +154,21 @@ def _connections(link: Link) -> Iterator[Finding]:
         yield Finding("connections", "warn", what, "end it: see pg_stat_activity")
     else:
         yield Finding("connections", "ok", f"{there} of {most} taken")
+
+
+def _large(link: Link) -> Finding:
+    """Whether tenants with many records have indexes of their own."""
+    schema, version = pgvector(link)
+    due = lacking(link, LARGE)
+    if not due:
+        there = f"pgvector {version}" if schema else "no pgvector, which they would need"
+        what = f"no tenant lacks indexes for many records; {there}"
+        return Finding("large", "ok", what)
+    what = f"{len(due)} tenants have over {LARGE:,} records and no indexes: searches read all into memory"
+    if schema is None:
+        mend = "install pgvector on the server" if version is None else "CREATE EXTENSION vector"
+        return Finding("large", "warn", what, mend)
+    return Finding("large", "warn", what, "engram doctor --fix, as the owner", "large")
 
 
 def _row(link: Link, name: str) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from engram.kernel.protocols import Batch, Committed, Entry, Job, Position, Sele
 from engram.kernel.record import Edge, Record
 from engram.kernel.scope import Scope
 from engram.stores.postgres import read
+from engram.stores.postgres.ann import Candidates
 from engram.stores.postgres.check import problems
 from engram.stores.postgres.connection import Database, Link
 from engram.stores.postgres.edges import edges
@@ -27,7 +28,7 @@ _READ = queries("read")
 _MIGRATE = queries("migrate")
 
 
-class PostgresStore:
+class PostgresStore(Candidates):
     """A store in one schema of a PostgreSQL database. Thread-safe; shared with any number of processes.
 
     With a tenant in `target` it sees that tenant alone. `migrations` are the steps to the current format.
@@ -44,7 +45,7 @@ class PostgresStore:
         migrations: Sequence[Migration] | None = None,
     ) -> None:
         self.target = target
-        self._database = Database(target, durable=durability == "power")
+        super().__init__(Database(target, durable=durability == "power"))
         self._listener = Listener(self._database)
         created = clock()
 

@@ -28,6 +28,7 @@ from engram.stores.router.directory import OWNER, Route
 from engram.stores.router.fence import held, serves
 from engram.stores.router.members import Members, Owners
 from engram.stores.router.naming import edge_key, job_key
+from engram.stores.router.preselect import RoutedCandidates
 from engram.stores.shared import sortable
 
 __all__ = ["RouterStore", "WakingRouter"]
@@ -38,7 +39,7 @@ _PATIENCE = 10.0
 T = TypeVar("T")
 
 
-class RouterStore:
+class RouterStore(RoutedCandidates):
     """A store over the databases that a directory names, each a store of engram's.
 
     A tenant's records, edges, states and jobs are in one database; a commit goes to the one of its tenant,

@@ -109,3 +109,15 @@ SELECT 'an entry is staged for version ' || t.version || ' of ' || t.id || ', wh
 FROM staged t WHERE NOT EXISTS (
     SELECT 1 FROM history h WHERE h.tenant = t.tenant AND h.id = t.id AND h.version = t.version
 )
+
+-- name: not_indexed
+SELECT 'record ' || r.id || ' is not in its tenant''s index; run engram doctor --fix'
+FROM records r JOIN ann_tenants t ON t.tenant = r.tenant AND t.filled
+WHERE r.closed IS NULL AND r.known_end IS NULL AND length(r.words) > 0
+    AND NOT EXISTS (SELECT 1 FROM ann n WHERE n.tenant = r.tenant AND n.id = r.id)
+
+-- name: indexed
+SELECT 'record ' || n.id || ' is in its tenant''s index but not there, or closed; run engram doctor --fix'
+FROM ann n JOIN ann_tenants t ON t.tenant = n.tenant AND t.filled
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.tenant = n.tenant AND r.id = n.id AND r.closed IS NULL
+    AND r.known_end IS NULL AND length(r.words) > 0)
