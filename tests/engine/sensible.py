@@ -8,10 +8,10 @@ from typing import Any
 
 from engine.helpers import START
 from engine.managing import calling as keeping
-from engine.managing import useful
-from engine.replies import diary, filing, thinking
+from engine.managing import sorting, useful
+from engine.replies import diary, filing, remembering, thinking
 from engine.sessioning import units
-from engine.shelving import shelving
+from engine.shelving import profiling, shelving
 from engine.summing import calling
 from engram import Memory
 from engram.kernel.chat import ChatRequest
@@ -61,9 +61,12 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "memgas": units,
     "mem_alpha": keeping,
     "memory_r1": taking_facts,
+    "caim": remembering,
     "memorybank": diary,
     "memos": lambda request: shelving(request, taking_facts),
     "tim": lambda request: thinking(request, taking_facts),
+    "mirix": sorting,
+    "second_me": profiling,
     "zep": taking_facts,
 }
 """What a sensible model replies to a policy's questions, by the policy's name."""

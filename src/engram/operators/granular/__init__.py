@@ -1,0 +1,1 @@
+"""Sessions that are over as memories of several granularities: units, their association, and the router."""
