@@ -60,7 +60,6 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "mem_alpha": keeping,
     "memgas": units,
     "mem_alpha": keeping,
-    "memgpt": calling,
     "memory_r1": taking_facts,
     "caim": remembering,
     "memorybank": diary,
