@@ -37,6 +37,8 @@ NOT_RUN = {
     r"engram bench speed\b(?!.*--n)": "takes minutes",
     r"engram .*\bsentence-transformers:": "downloads a model",
     r"engram .*\bopenai:": "asks a server",
+    r"engram serve\b": "goes on until it is stopped; tests/serve starts it",
+    r"curl\b": "asks that service",
 }
 _INFO = re.compile(r'(?P<language>\w*)(?: title="(?P<title>[^"]+)")?$')
 _ID = r"[0-9A-HJKMNP-TV-Z]{26}"

@@ -28,6 +28,7 @@ __all__ = [
     "chosen_embedder",
     "default_url",
     "editor",
+    "home_folder",
     "load_policy",
     "open_core",
     "policy_names",
@@ -52,8 +53,11 @@ def default_url() -> str:
     Raises `ConfigError` where that folder cannot be made.
     """
     url = os.environ.get("ENGRAM_URL")
-    if url:
-        return url
+    return url or f"sqlite:///{home_folder() / 'memory.db'}"
+
+
+def home_folder() -> Path:
+    """The platform's data folder for engram (`ENGRAM_HOME` moves it), which is made. Raises `ConfigError`."""
     from platformdirs import user_data_path
 
     home = os.environ.get("ENGRAM_HOME")
@@ -64,7 +68,7 @@ def default_url() -> str:
         raise ConfigError(
             f"the data folder {folder} cannot be made ({error.strerror}); set ENGRAM_HOME"
         ) from error
-    return f"sqlite:///{folder / 'memory.db'}"
+    return folder
 
 
 def api_key() -> str | None:

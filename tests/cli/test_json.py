@@ -151,4 +151,5 @@ def test_every_command_with_json_is_on_the_page() -> None:
     assert speaking - {named(call) for call in CALLS} == {
         "bench speed",
         "bench plot",
-    }  # take long, need lines
+        "serve",
+    }  # take long, need lines, go on until stopped

@@ -33,8 +33,8 @@ def test_help_is_grouped_and_fits(reader: Terminal) -> None:
         "Find",
         "Move in and out",
         "Look after the store",
-        "See for yourself",
         "Serve",
+        "See for yourself",
     ]
     short = {" ".join(item.split()[:2]) for item in wide.lines}
     root: Any = get_command(app)

@@ -17,6 +17,7 @@ from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
 from engram.cli.keys import keys
 from engram.cli.options import Opening, PolicyName, Url
+from engram.cli.serve import serve
 from engram.cli.tenants import tenants
 from engram.cli.worker import worker
 
@@ -97,6 +98,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_UPKEEP, upkeep.reembed, "reembed", "--embedder sentence-transformers:all-MiniLM-L6-v2"),
     (_UPKEEP, health.migrate, "migrate", "--dry-run"),
     (_UPKEEP, health.doctor, "doctor", "--full"),
+    (_SERVE, serve, "serve", "--port 8765"),
     (_TRY, demo, "demo", ""),
     (_TRY, compare, "compare", "conversations/ --policy fusion --policy mem0 --out outcomes.jsonl"),
     (_TRY, about.policies, "policies", "--json"),

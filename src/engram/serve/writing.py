@@ -1,0 +1,200 @@
+"""What a key may change: the calls of the face, each through the guard; and keys, for admins."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from engram.engine import queue
+from engram.engine.results import Imported, Receipt
+from engram.kernel.errors import Forbidden, NotFound
+from engram.kernel.scope import Scope
+from engram.serve.guard import Given, Guard
+from engram.serve.keys import EVERY, Key
+from engram.serve.reading import Reading
+
+__all__ = ["Keeping", "Writing"]
+
+_LOOK = 0.1
+Options = Mapping[str, Any]
+
+
+class Writing:
+    """The changing calls within what a key reaches. Raises what the faces raise, and `Forbidden`."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+
+    async def add(self, messages: object, given: Given, options: Options, once: str | None = None) -> Receipt:
+        """Store messages; under an idempotency key, those without an id of their own get one made of it."""
+        named = messages if once is None else _named(messages, f"{self.guard.key.id}:{once}")
+        with self.guard.passing("add", "write", self.guard.reach(given)) as passage:
+            receipt = await self.guard.service.memory.add(named, **options, **passage.ids)
+            passage.saw(receipt.ids)
+        return receipt
+
+    async def add_triples(self, triples: Sequence[object], given: Given, options: Options) -> Receipt:
+        """Store triples."""
+        with self.guard.passing("add_triples", "write", self.guard.reach(given)) as passage:
+            receipt = await self.guard.service.memory.add_triples(triples, **options, **passage.ids)
+            passage.saw(receipt.ids)
+        return receipt
+
+    async def edit(self, id: str, given: Given, options: Options) -> Receipt:
+        """Open a new version of a record."""
+        with self.guard.passing("edit", "write", await self.guard.home(id, given)) as passage:
+            receipt = await self.guard.service.memory.edit(id, **options, **passage.ids)
+            passage.saw(receipt.ids)
+        return receipt
+
+    async def forget(
+        self, ids: list[str] | None, given: Given, *, everyone: bool = False, dry_run: bool = False
+    ) -> Receipt:
+        """Erase records or a scope."""
+        reached = self.guard.reach(given, looked_at=ids is not None)
+        for id in ids or ():
+            await self.guard.home(id, given)
+        with self.guard.passing("forget", "write", reached) as passage:
+            receipt = await self.guard.service.memory.forget(
+                ids, everyone=everyone, dry_run=dry_run, **passage.ids
+            )
+            passage.saw(receipt.ids)
+        return receipt
+
+    async def undo(self, change_set: str, given: Given) -> Receipt:
+        """Reverse a commit."""
+        with self.guard.passing("undo", "write", self.guard.reach(given)) as passage:
+            receipt = await self.guard.service.memory.undo(change_set, **passage.ids)
+            passage.saw(receipt.ids)
+        return receipt
+
+    async def import_(self, path: Path, given: Given, options: Options) -> Imported:
+        """Read a file into a scope; for a key of everything that names none, into those that it names."""
+        whole = self.guard.of_everything and not any(given.values())
+        with self.guard.passing("import", "write", {} if whole else self.guard.reach(given)) as passage:
+            imported = await self.guard.service.memory.import_(path, **options, **passage.ids)
+            passage.saw([], imported.stored)
+        return imported
+
+    async def tend(self, given: Given) -> Receipt:
+        """Erase what has expired, finish owed work, and let the policy tend what it made."""
+        with self.guard.passing("tend", "write", self.guard.reach(given)) as passage:
+            receipt = await self.guard.service.memory.tend(**passage.ids)
+            passage.saw(receipt.ids)
+        return receipt
+
+    async def retry(self, id: str, given: Given) -> dict[str, Any]:
+        """Make a parked job pending again."""
+        return await self._decide("retry", id, given)
+
+    async def drop(self, id: str, given: Given) -> dict[str, Any]:
+        """Give a job up."""
+        return {**await self._decide("drop", id, given), "status": "dropped"}
+
+    async def wait(self, seconds: float, given: Given) -> dict[str, Any]:
+        """Wait until nothing is owed in a scope, for at most so long; the work is done by whoever does it."""
+        core, until = self.guard.service.core, time.monotonic() + seconds
+        with self.guard.passing("wait", "read", self.guard.reach(given)) as passage:
+            while True:
+                jobs = await asyncio.to_thread(core.call, queue.owed, passage.lane)
+                stop = self.guard.service.stopping.is_set() or time.monotonic() >= until
+                if not jobs or stop or all(job.status == "parked" for job in jobs):
+                    break
+                await asyncio.sleep(_LOOK)
+        parked = sum(job.status == "parked" for job in jobs)
+        return {"done": not jobs, "pending": len(jobs) - parked, "parked": parked}
+
+    async def _decide(self, call: str, id: str, given: Given) -> dict[str, Any]:
+        core = self.guard.service.core
+        with self.guard.passing(call, "write", self.guard.reach(given, looked_at=True)) as passage:
+            job = await Reading(self.guard).found(id, passage.lane)
+            decide = queue.retry if call == "retry" else queue.drop
+            done = await asyncio.to_thread(core.call, decide, id, Scope.of(tenant=job.scope.tenant))
+            passage.saw([id])
+        return queue.to_dict(core, done)
+
+
+class Keeping:
+    """The calls about keys. A key reaches no key that reaches further than itself."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self._keys = guard.service.keyring.store
+
+    async def all(self) -> list[Key]:
+        """The keys within its reach."""
+        with self.guard.passing("keys", "admin", {}) as passage:
+            found = [key for key in await asyncio.to_thread(self._keys.all) if self._within(key)]
+            passage.saw(key.id for key in found)
+        return found
+
+    async def create(
+        self, *, name: str, rights: str, tenant: str | None, users: str, lasts: timedelta | None
+    ) -> tuple[Key, str]:
+        """A new key, and its token."""
+        mine = self.guard.key
+        asked = tenant if tenant is not None else mine.tenant
+        with self.guard.passing("keys.create", "admin", {}) as passage:
+            if not _within(mine, asked, users):
+                raise Forbidden(f"this key makes keys of tenant {mine.tenant!r}, users {mine.users!r} alone")
+            made = await asyncio.to_thread(
+                lambda: self._keys.create(name=name, rights=rights, tenant=asked, users=users, lasts=lasts)
+            )
+            passage.saw([made[0].id])
+        await self.guard.service.keyring.refresh()
+        return made
+
+    async def rotate(self, id: str, grace: timedelta) -> tuple[Key, str]:
+        """A key with a new secret, and its token."""
+        with self.guard.passing("keys.rotate", "admin", {}) as passage:
+            await self._mine(id)
+            turned = await asyncio.to_thread(self._keys.rotate, id, grace)
+            passage.saw([id])
+        await self.guard.service.keyring.refresh()
+        return turned
+
+    async def revoke(self, id: str) -> Key:
+        """A key that is ended for good."""
+        with self.guard.passing("keys.revoke", "admin", {}) as passage:
+            await self._mine(id)
+            ended = await asyncio.to_thread(self._keys.revoke, id)
+            passage.saw([id])
+        await self.guard.service.keyring.refresh()
+        return ended
+
+    async def _mine(self, id: str) -> None:
+        """Raise `NotFound` where a key is not within reach, as where it is not there."""
+        found = [key for key in await asyncio.to_thread(self._keys.all) if key.id == id and self._within(key)]
+        if not found:
+            raise NotFound(f"there is no key {id!r:.40} within the reach of this one")
+
+    def _within(self, key: Key) -> bool:
+        return _within(self.guard.key, key.tenant, key.users)
+
+
+def _within(key: Key, tenant: str, users: str) -> bool:
+    """Whether what another key reaches lies within what this one does."""
+    if key.tenant not in (EVERY, tenant):
+        return False
+    if key.users.endswith(EVERY):
+        return users.startswith(key.users[:-1])
+    return users == key.users
+
+
+def _named(messages: object, once: str) -> object:
+    """The messages with ids made of an idempotency key, where they have none: nothing is added twice."""
+    if not isinstance(messages, list):
+        return _with_id(messages, once)
+    return [_with_id(message, f"{once}:{place}") for place, message in enumerate(messages)]
+
+
+def _with_id(message: object, id: str) -> object:
+    if isinstance(message, str):
+        return {"role": "user", "content": message, "id": id}
+    return (
+        message if not isinstance(message, dict) or message.get("id") is not None else {**message, "id": id}
+    )
