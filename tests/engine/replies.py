@@ -91,3 +91,22 @@ def thinking(request: ChatRequest, take: Callable[[ChatRequest], dict[str, Any]]
                 forget.append({"thought": last[begins], "reason": "it is another one now"})
             last[begins] = line["thought"]
     return {"forget": forget, "merge": []}
+
+
+def remembering(request: ChatRequest) -> dict[str, Any]:
+    """What a sensible model makes of any question of `caim`: it keeps what is said; nothing is the same."""
+    prompt = request.messages[-1].text
+    if "Which become one?" in prompt:
+        return {"merge": []}
+    turns = [json.loads(line) for line in prompt.splitlines() if line.startswith('{"turn"')]
+    return {
+        "memories": [
+            {
+                "turn": turn["turn"],
+                "thought": f"{turn['speaker']} said: {turn['text']}",
+                "tags": ["habits", "tea"],
+            }
+            for turn in turns
+        ],
+        "new": [{"category": "food", "tag": "tea"}],
+    }

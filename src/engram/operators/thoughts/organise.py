@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from engram.kernel.changes import Add, Changes, Retire, Revise
-from engram.kernel.effects import Ask, Find, Now, each
+from engram.kernel.effects import Ask, Find, each
 from engram.kernel.record import Record
 from engram.operators.extraction.fact import Fact
 from engram.operators.thoughts.hashing import Groups
@@ -76,8 +75,7 @@ class Organise:
         others = [change for change in made if not isinstance(change, Add)]
         if not adds:
             return made
-        now = await Now()
-        new = [Held.added(add, _said(add, now)) for add in adds]
+        new = [Held.added(add) for add in adds]
         touched = {change.id for change in others if isinstance(change, Revise | Retire)}
         working = Working()
         parts = list(self._questions(await self._blocks(new, touched)))
@@ -132,10 +130,6 @@ class Organise:
 
 def _stands(record: Record) -> bool:
     return record.made_by is not None and record.valid.end is None
-
-
-def _said(add: Add, now: datetime) -> datetime:
-    return add.time or add.valid_start or now
 
 
 def _prompt(part: Sequence[_Block]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from engram.kernel.changes import Add, Change, Changes, Merge, Retire, Revise
@@ -13,6 +13,7 @@ from engram.operators.notes.note import borrowed
 
 __all__ = ["Held", "Merged", "Working"]
 
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 _TOLD = 200  # characters of a reason
 
 
@@ -33,9 +34,9 @@ class Held:
         return cls(record.text, record.sources, record.valid.start or record.time, record)
 
     @classmethod
-    def added(cls, add: Add, said: datetime) -> Held:
-        """A new one, of something that was said then."""
-        return cls(add.text, add.sources, said, new=add)
+    def added(cls, add: Add) -> Held:
+        """A new one."""
+        return cls(add.text, add.sources, add.time or add.valid_start or _EARLIEST, new=add)
 
 
 @dataclass(frozen=True)
