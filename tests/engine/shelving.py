@@ -1,4 +1,4 @@
-"""What a sensible model replies where memories are filed under topics."""
+"""What a sensible model replies where memories are filed under topics, and a profile is made of these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from engram.kernel.chat import ChatRequest
 
-__all__ = ["shelving"]
+__all__ = ["profiling", "shelving"]
 
 _NAMES = {"tea": "Tea", "dog": "Pets", "cat": "Pets", "works": "Work", "lives": "Home", "moved": "Home"}
 
@@ -31,4 +31,29 @@ def shelving(request: ChatRequest, other: Callable[[ChatRequest], Any]) -> Any:
             {"name": name, "description": "; ".join(texts[name]), "memories": numbers}
             for name, numbers in topics.items()
         ]
+    }
+
+
+def profiling(request: ChatRequest) -> Any:
+    """What a sensible model makes of any question of `second_me`: it says again what it is shown."""
+    return shelving(request, _profile)
+
+
+def _profile(request: ChatRequest) -> dict[str, Any]:
+    prompt = request.messages[-1].text
+    lines = [json.loads(line) for line in prompt.splitlines() if line.startswith('{"topic"')]
+    names = [str(line["name"]) for line in lines]
+    return {
+        "biography": f"Ana, of whom {len(names)} topics are known: {', '.join(names)}.",
+        "status": f"Speaks of {names[-1]}.",
+        "preferences": [f"Likes to speak of {name}." for name in names],
+        "shades": [
+            {
+                "name": f"{name} friend",
+                "aspect": "a friend",
+                "description": str(line["about"]),
+                "topics": [line["topic"]],
+            }
+            for name, line in zip(names, lines, strict=True)
+        ],
     }

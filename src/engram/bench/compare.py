@@ -218,7 +218,7 @@ def measure(unit: Unit) -> Outcome:
         with closing(core):
             core.embedder.embed(["loaded before anything is timed"])
             origins, add, notes = _remember(core, talk, clock)
-            tend = _tended(core, Scope.of(user_id=talk.name))
+            tend, more = _tended(core, Scope.of(user_id=talk.name))
             held = upkeep.stats(core, None)
             marked = _Marking(core, settings, talk, origins)
             asked = tuple(map(marked.ask, talk.questions))
@@ -236,7 +236,7 @@ def measure(unit: Unit) -> Outcome:
         records=held["records"],
         bytes=held["bytes"],
         shown=shown,
-        notes=tuple(sorted(notes)),
+        notes=tuple(sorted(notes | more)),
         asked=asked,
     )
 
@@ -272,7 +272,7 @@ def _remember(core: Core, talk: Conversation, clock: _Clock) -> tuple[dict[str, 
         if not receipt.ok:
             failed = next(item for item in receipt.items if item.event == "failed")
             raise StoreError(f"{talk.name}: turn {failed.origin!r} was not stored: {failed.reason}")
-        notes.update(item.reason for item in receipt.items if item.reason.endswith(_MODELLESS))
+        notes |= _modelless(receipt)
         origins |= {item.id: item.origin for item in receipt.items if item.id and item.origin}
     start = perf_counter()
     run(upkeep.wait(core, _WAIT), core.performed, concurrency=core.concurrency)
@@ -280,10 +280,15 @@ def _remember(core: Core, talk: Conversation, clock: _Clock) -> tuple[dict[str, 
     return origins, dict(usage), notes
 
 
-def _tended(core: Core, scope: Scope) -> Usage:
+def _tended(core: Core, scope: Scope) -> tuple[Usage, set[str]]:
     start = perf_counter()
     receipt: Receipt = run(upkeep.tend(core, scope), core.performed, concurrency=core.concurrency)
-    return {**receipt.usage, "seconds": perf_counter() - start}
+    return {**receipt.usage, "seconds": perf_counter() - start}, _modelless(receipt)
+
+
+def _modelless(receipt: Receipt) -> set[str]:
+    """What a receipt says was done without a model."""
+    return {item.reason for item in receipt.items if item.reason.endswith(_MODELLESS)}
 
 
 class _Marking:

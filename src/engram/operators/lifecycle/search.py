@@ -82,9 +82,10 @@ class Living:
         ranked: list[tuple[bool, float, str, Record]] = []
         for record in found:
             count = uses[record.id].count if record.id in uses else 0
-            shared = len(asked.intersection(terms(record.text)))
+            cube = record.made_by is not None
+            shared = len(asked.intersection(terms(record.text))) if cube else 0
             near = min(1.0, relevance[record.id] + self.lift * topics.get(record.id, 0.0))
-            cold = record.made_by is not None and not _live(record) and not query.past
+            cold = cube and not _live(record) and not query.past
             ranked.append((cold, -importance(near, shared, count), record.id, record))
         ranked.sort(key=lambda item: item[:3])
         hits: list[Hit] = []

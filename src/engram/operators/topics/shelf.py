@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from engram.kernel.changes import Add, Changes, Connect, Revise
 from engram.kernel.effects import Model, Read, Told
@@ -13,7 +14,7 @@ from engram.operators.consolidation.days import own
 from engram.operators.retrieval.stated import folded
 from engram.operators.topics.file import File, Topic, filed_by_rules
 
-__all__ = ["PARENT", "TOPIC", "Shelf", "filing", "shelf_of", "topic_of"]
+__all__ = ["PARENT", "TOPIC", "Shelf", "filing", "shelf_of", "topic_of", "topics_after"]
 
 TOPIC = "topic"
 """The key of a topic's metadata that names it."""
@@ -25,12 +26,10 @@ _LONGEST = 600
 
 def topic_of(record: Record) -> Topic | None:
     """The topic whose record that is; `None` where it is of none."""
-    name = record.metadata.get(TOPIC)
-    if record.kind != "summary" or not isinstance(name, str):
+    if record.kind != "summary" or not isinstance(record.metadata.get(TOPIC), str):
         return None
-    members = tuple(map(str, record.metadata.get(_MEMBERS, ())))
-    lent = tuple(id for id in record.sources if id not in members)
-    return Topic(name, str(record.metadata.get(_DESCRIPTION, "")), members, lent)
+    topic = _topic(record.metadata)
+    return replace(topic, lent=tuple(id for id in record.sources if id not in topic.members))
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,23 @@ def _text(topic: Topic, members: Sequence[str]) -> str:
     return f"{topic.name}: {told}"
 
 
+def topics_after(changes: Changes, shelf: Shelf) -> dict[str, Topic]:
+    """The topics of a shelf as `changes` leave them, by their record: its id, or "#n" for the n-th added."""
+    found = {shelf.records[folded(topic.name)].id: topic for topic in shelf.topics}
+    added = 0
+    for change in changes:
+        if isinstance(change, Add):
+            found[f"#{added}"], added = _topic(change.metadata), added + 1
+        elif isinstance(change, Revise) and change.metadata is not None:
+            found[change.id] = _topic(change.metadata)
+    return found
+
+
+def _topic(metadata: Mapping[str, Any]) -> Topic:
+    members = tuple(map(str, metadata.get(_MEMBERS, ())))
+    return Topic(str(metadata[TOPIC]), str(metadata.get(_DESCRIPTION, "")), members)
+
+
 async def filing(
     memories: Sequence[Record], shelf: Shelf, file: File, every: Sequence[Record], note: str
 ) -> Changes:
@@ -108,7 +124,10 @@ async def filing(
         by_id = {record.id: record for record in every}
         known = {topic.name: [by_id[id] for id in topic.members if id in by_id] for topic in shelf.topics}
         topics = await filed_by_rules(memories, known)
-    return shelf.filed(topics, every, "" if modelled else note)
+    lent = tuple(sorted({id for topic in topics for id in topic.lent}))
+    there = {record.id for record in await Read(lent)} if lent else set()
+    held = [replace(topic, lent=tuple(id for id in topic.lent if id in there)) for topic in topics]
+    return shelf.filed(held, every, "" if modelled else note)
 
 
 async def shelf_of(lane: Scope) -> Shelf:
