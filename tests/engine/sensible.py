@@ -12,7 +12,7 @@ from engine.managing import sorting, useful
 from engine.replies import diary, filing, remembering, thinking
 from engine.sessioning import units
 from engine.shelving import profiling, shelving
-from engine.summing import calling
+from engine.summing import calling, controlling
 from engram import Memory
 from engram.kernel.chat import ChatRequest
 from engram.operators.extraction.rules import extract_by_rules
@@ -66,6 +66,7 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "memos": lambda request: shelving(request, taking_facts),
     "tim": lambda request: thinking(request, taking_facts),
     "mirix": sorting,
+    "scm": controlling,
     "second_me": profiling,
     "zep": taking_facts,
 }

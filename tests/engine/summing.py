@@ -22,6 +22,19 @@ def running(request: ChatRequest) -> dict[str, Any]:
     return {"summary": " / ".join([*before, *(str(item["text"]) for item in part(prompt, "What is new"))])}
 
 
+def controlling(request: ChatRequest) -> dict[str, Any]:
+    """What a sensible model says to `scm`: all is needed, and a summary is enough."""
+    prompt = request.messages[-1].text
+    if "(`activate`)" in prompt:
+        return {"activate": True}
+    if "(`enough`)" in prompt:
+        return {"enough": True}
+    said = part(prompt, "The messages")
+    return {
+        "summaries": [{"turn": item["turn"], "summary": f"In short: {item['text'][:60]}"} for item in said]
+    }
+
+
 def calling(request: ChatRequest) -> dict[str, Any]:
     """What a sensible model does with `memgpt`'s questions: it takes down what is new, and archives it."""
     prompt = request.messages[-1].text

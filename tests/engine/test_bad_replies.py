@@ -23,7 +23,11 @@ from engram.testing.doubles import HashEmbedder, ScriptedModel
 
 EMBEDDER = HashEmbedder(32)
 TURNS = ("My favourite tea is sencha.", "I live in Porto.", "My favourite tea is assam.")
-POLICIES = {**{name: load_policy(name) for name in SENSIBLE}, "mem0+add": Mem0(form="add")}
+POLICIES = {
+    **{name: load_policy(name) for name in SENSIBLE},
+    "scm": SCM(long=1),
+    "mem0+add": Mem0(form="add"),
+}
 EVERY = pytest.mark.parametrize("name", POLICIES)
 Spoil = Callable[[Any, ChatRequest], Any]
 

@@ -108,7 +108,7 @@ class Forgetting:
             if len(hits) >= query.depth or looked < size or size >= max(_FARTHEST, query.depth):
                 break
             size = min(4 * size, max(_FARTHEST, query.depth))
-        again = await self._again([hit.record for hit in hits[: min(query.k, self.recalled)]], traces)
+        again = await self.again([hit.record for hit in hits[: min(query.k, self.recalled)]], traces)
         return Recall(tuple(hits[: query.depth]), Changes((*again, *faded)))
 
     async def fade(self, lane: Scope, *, every: bool = True) -> Changes:
@@ -140,7 +140,7 @@ class Forgetting:
     def _forgotten(self, trace: Trace) -> bool:
         return self.how == "floor" and trace.retention < self.floor
 
-    async def _again(self, records: Sequence[Record], traces: dict[str, Trace]) -> list[Change]:
+    async def again(self, records: Sequence[Record], traces: dict[str, Trace]) -> list[Change]:
         """What recalling the records changes."""
         now = await Now()
         changes: list[Change] = []
