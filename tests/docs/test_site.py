@@ -39,6 +39,7 @@ PUBLIC = {
     "engram.policies.mem_alpha",
     "engram.policies.memory_r1",
     "engram.policies.memorybank",
+    "engram.policies.mirix",
     "engram.policies.rag",
     "engram.policies.recency",
     "engram.policies.rrf",

@@ -7,7 +7,7 @@ from typing import Any
 
 from engram.kernel.chat import ChatRequest
 
-__all__ = ["calling", "numbered", "useful"]
+__all__ = ["calling", "numbered", "sorting", "useful"]
 
 
 def numbered(prompt: str, name: str) -> list[dict[str, Any]]:
@@ -40,3 +40,28 @@ def calling(request: ChatRequest) -> dict[str, Any]:
     old = [entry["number"] for entry in entries if entry["memory"] == "semantic"]
     ends = [{"action": "semantic_delete", "number": number, "turns": [1]} for number in old[:-2]]
     return {"calls": [*calls, event, core, *ends]}
+
+
+def sorting(request: ChatRequest) -> dict[str, Any]:
+    """What `mirix` is told: all memories keep the first turn, and where one lived is secret."""
+    prompt = request.messages[-1].text
+    if "What is its topic?" in prompt:
+        return {"topic": json.loads(prompt.split("quoted: ")[1].splitlines()[0])}
+    if "Which memories do they concern?" in prompt:
+        names = ["core", "episodic", "semantic", "procedural", "resource", "vault"]
+        return {"memories": names}
+    turns, entries = numbered(prompt, "turn"), numbered(prompt, "number")
+    text, name = turns[0]["text"], prompt.rsplit("the memory (", 1)[1].split(")")[0]
+    given: dict[str, dict[str, Any]] = {
+        "human, persona": {"action": "human_update", "content": f"Ana: {text}"},
+        "episodic": {"action": "episodic_insert", "summary": text, "details": f"at {turns[0]['time']}"},
+        "semantic": {"action": "semantic_insert", "name": "Ana", "summary": text},
+        "procedural": {"action": "procedural_insert", "summary": "how", "steps": [text]},
+        "resource": {"action": "resource_insert", "title": "note", "text": text},
+        "vault": {"action": "vault_insert", "caption": f"a place {len(text)}", "secret": "Zanzibar"},
+    }
+    if name == "vault" and "Zanzibar" not in text:
+        return {"calls": []}
+    if name == "episodic" and len(entries) > 1:
+        return {"calls": [{"action": "episodic_delete", "number": 1, "turns": [1]}]}
+    return {"calls": [{**given[name], "turns": [turns[0]["turn"]]}]}

@@ -68,6 +68,7 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "mirix": sorting,
     "scm": controlling,
     "second_me": profiling,
+    "mirix": sorting,
     "zep": taking_facts,
 }
 """What a sensible model replies to a policy's questions, by the policy's name."""

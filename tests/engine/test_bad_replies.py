@@ -284,7 +284,7 @@ def _with_dates(value: Any, types: Mapping[str, Any], date: str) -> Any:
 @EVERY
 def test_another_language_is_kept_as_it_is(name: str) -> None:
     def translated(name: str, value: Any) -> Any:
-        words = isinstance(value, str) and name not in ("action", "lasting", "relation")
+        words = isinstance(value, str) and name not in ("action", "lasting", "memories", "relation")
         return f"里斯本的茶 {len(value)}" if words else value
 
     unwell = Unwell(name, lambda reply, request: changed(reply, translated))
@@ -308,6 +308,10 @@ def test_what_people_say_reaches_the_model_as_quoted_data(name: str) -> None:
 
 def _repeating(evil: str) -> Callable[[str, Any], Any]:
     def leaf(name: str, value: Any) -> Any:
-        return evil if isinstance(value, str) and name not in ("action", "lasting", "date") else value
+        return (
+            evil
+            if isinstance(value, str) and name not in ("action", "date", "lasting", "memories")
+            else value
+        )
 
     return leaf

@@ -32,7 +32,7 @@ from engram.operators.extraction.turns import by_rules
 from engram.operators.managing.calls import Calling, chunks, desks
 from engram.operators.managing.desk import Shelf, settled
 from engram.operators.managing.judging import judged, judged_by_rules
-from engram.operators.managing.logbook import CASE, Step, logged
+from engram.operators.managing.logbook import CASE, Step, logged, refused
 from engram.operators.retrieval.nearest import current
 
 __all__ = ["MemAlpha"]
@@ -73,6 +73,11 @@ class GivenCall:
     number: int | None = None
     turns: list[int] = field(default_factory=list)
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Nothing beside the content."""
+        return {}
+
 
 @dataclass(frozen=True)
 class GivenCalls:
@@ -111,7 +116,7 @@ class MemAlpha(Policy):
         held = await desks(_SHELVES, episodes, self.recent, self.near)
         calling = Calling(GivenCalls, _SYSTEM, self.chunk)
         made = [await calling.made(chunk, held) for chunk in chunks(episodes, self.chunk)]
-        changes = settled(held.values())
+        changes = settled(held.values(), refused([call for one in made for call in one.calls]))
         if not self.log:
             return changes
         fit = [await judged(one) if self.judge else judged_by_rules(one) for one in made]

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from engram.kernel.effects import Ask, Find, Read, Told
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
+from engram.operators.extraction.borrowed import lent
 from engram.operators.extraction.turns import speaker_of
-from engram.operators.managing.desk import Desk, Entry, Shelf
+from engram.operators.managing.desk import MEMORY, Desk, Entry, Shelf
 from engram.operators.managing.logbook import Call
 
-__all__ = ["Calling", "GivenCall", "Made", "chunks", "desks"]
+__all__ = [
+    "Asked",
+    "Calling",
+    "GivenCall",
+    "Made",
+    "Take",
+    "Taken",
+    "as_given",
+    "chunks",
+    "desks",
+    "lines",
+    "quoted_turns",
+]
 
-_SHOWN = 400  # characters shown of an entry
 _QUERY = 2000  # characters of a chunk by which memories are looked for
 
 
@@ -42,6 +54,29 @@ class GivenCall(Protocol):
     def turns(self) -> Sequence[int]:
         """The numbers of the turns that it was made from; all where none of them was shown."""
         ...
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the entry keeps beside its text."""
+        ...
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a call is to write: its text, what is kept beside it, and the ids of what it stands on."""
+
+    content: str
+    metadata: Mapping[str, Any]
+    sources: tuple[str, ...]
+
+
+Take = Callable[[GivenCall, tuple[str, ...]], Taken]
+"""Makes of a call and the turns that it names what is written."""
+
+
+def as_given(given: GivenCall, sources: tuple[str, ...]) -> Taken:
+    """What the call says."""
+    return Taken(given.content, given.metadata, sources)
 
 
 @dataclass(frozen=True)
@@ -84,36 +119,51 @@ class Calling:
 
     async def made(self, turns: Sequence[Record], desks: Mapping[str, Desk]) -> Made:
         """What the model does about a chunk of turns, done on the desks. Raises what `Ask` raises."""
-        shown = [(name, key, entry) for name, desk in desks.items() for key, entry in desk.held().items()]
-        reply = await Ask[Any](self._prompt(turns, shown), self.reply, self.system)
-        calls: list[Call] = []
-        contents: list[str] = []
-        keys: list[str | None] = []
-        for given in reply.calls[: self.most]:
-            call, key = _done(given, turns, shown, desks)
-            calls.append(call)
-            keys.append(key)
-            contents.append("" if given.action.endswith("_delete") else given.content)
-        records = tuple(entry.record for _, _, entry in shown if entry.record is not None)
-        return Made(tuple(turns), records, tuple(calls), tuple(contents), tuple(keys))
+        return (await self.asked(turns, desks)).done(desks)
 
-    def _prompt(self, turns: Sequence[Record], shown: Sequence[tuple[str, str, Entry]]) -> str:
+    async def asked(self, turns: Sequence[Record], desks: Mapping[str, Desk]) -> Asked:
+        """What the model wants done about a chunk of turns. Raises what `Ask` raises."""
+        shown = [(name, key, entry) for name, desk in desks.items() for key, entry in desk.held().items()]
         held = [
-            {"number": number, "memory": name, "text": entry.text[:_SHOWN]}
+            {"number": number, "memory": name, "text": entry.text[: desks[name].shelf.shown]}
             for number, (name, _, entry) in enumerate(shown, 1)
         ]
-        said = [
-            {
-                "turn": number,
-                "speaker": speaker_of(turn),
-                "time": f"{turn.time:%Y-%m-%d %H:%M}, {turn.time:%A}",
-                "text": turn.text[: self.longest],
-            }
-            for number, turn in enumerate(turns, 1)
-        ]
-        parts = (("Entries of the memory", held), ("The turns", said))
-        quoted = "\n\n".join(f"{title}, quoted:\n{_lines(part)}" for title, part in parts if part)
-        return f"{quoted}\n\nWhich calls keep the memory up to date? {self.most} at most."
+        quoted = f"Entries of the memory, quoted:\n{lines(held)}\n\n" if held else ""
+        asked = f"Which calls keep the memory ({', '.join(desks)}) up to date? {self.most} at most."
+        prompt = f"{quoted}{quoted_turns(turns, self.longest)}\n\n{asked}"
+        reply = await Ask[Any](prompt, self.reply, self.system)
+        return Asked(tuple(turns), tuple(shown), tuple(reply.calls[: self.most]))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A reply that is not done yet: the turns, what was shown by number, and the calls."""
+
+    turns: tuple[Record, ...]
+    shown: tuple[tuple[str, str, Entry], ...]
+    given: tuple[GivenCall, ...]
+
+    def done(self, desks: Mapping[str, Desk], take: Take = as_given) -> Made:
+        """The calls, done on the desks; `take` has the last word on what each writes."""
+        done = [_done(given, self.turns, self.shown, desks, take) for given in self.given]
+        contents = ["" if given.action.endswith("_delete") else given.content for given in self.given]
+        records = tuple(entry.record for _, _, entry in self.shown if entry.record is not None)
+        calls, keys = [call for call, _ in done], [key for _, key in done]
+        return Made(self.turns, records, tuple(calls), tuple(contents), tuple(keys))
+
+
+def quoted_turns(turns: Sequence[Record], longest: int) -> str:
+    """Turns as a question shows them, with number, speaker and time."""
+    said = [
+        {
+            "turn": number,
+            "speaker": speaker_of(turn),
+            "time": f"{turn.time:%Y-%m-%d %H:%M}, {turn.time:%A}",
+            "text": turn.text[:longest],
+        }
+        for number, turn in enumerate(turns, 1)
+    ]
+    return f"The turns, quoted:\n{lines(said)}"
 
 
 def _done(
@@ -121,24 +171,26 @@ def _done(
     turns: Sequence[Record],
     shown: Sequence[tuple[str, str, Entry]],
     desks: Mapping[str, Desk],
+    take: Take,
 ) -> tuple[Call, str | None]:
     """A call that was done or refused, and the key of the entry that it touched."""
     name, tool = given.action.rsplit("_", 1)
     desk, number = desks[name], given.number
     named = [turns[place - 1] for place in dict.fromkeys(given.turns) if 1 <= place <= len(turns)] or turns
-    sources, at = tuple(turn.id for turn in named), max(turn.time for turn in named)
+    at = max(turn.time for turn in named)
+    taken = take(given, _sources(given, named, turns, shown))
     place = shown[number - 1] if number is not None and 1 <= number <= len(shown) else None
     key = desk.newest if desk.shelf.single else place[1] if place is not None and place[0] == name else None
     entry = desk.held().get(key or "")
     match tool:
         case "insert":
-            note = desk.insert(given.content, sources)
+            note = desk.insert(taken.content, taken.sources, taken.metadata)
             key, entry = (None if note else desk.newest), None
         case "update":
-            note = desk.update(key, given.content, sources)
+            note = desk.update(key, taken.content, taken.sources, taken.metadata)
             key = desk.newest if key is None and not note else key
         case _:
-            note = desk.delete(key, sources, at)
+            note = desk.delete(key, taken.sources, at)
     record = None if entry is None else entry.record
     call = Call(
         tool,
@@ -149,6 +201,22 @@ def _done(
         note=note,
     )
     return call, key
+
+
+def _sources(
+    given: GivenCall,
+    named: Sequence[Record],
+    turns: Sequence[Record],
+    shown: Sequence[tuple[str, str, Entry]],
+) -> tuple[str, ...]:
+    """The turns that a call names, and those that what else was shown and lent it words stands on."""
+    own = [turn.id for turn in named]
+    said = [(f"{speaker_of(turn)} {turn.text}", (turn.id,)) for turn in turns if turn.id not in own]
+    entries = [(entry.text, [id for id in entry.sources if not id.startswith("#")]) for _, _, entry in shown]
+    words = [value for value in vars(given).values() if isinstance(value, str | list)]
+    text = " ".join(" ".join(map(str, value)) if isinstance(value, list) else value for value in words)
+    common = f"{given.action} " + " ".join(f"{speaker_of(turn)} {turn.text}" for turn in named)
+    return tuple(dict.fromkeys([*own, *lent(text, common, [*entries, *said])]))
 
 
 def chunks(turns: Sequence[Record], longest: int) -> Iterator[list[Record]]:
@@ -182,12 +250,16 @@ async def desks(shelves: Sequence[Shelf], turns: Sequence[Record], recent: int, 
         own = [
             record
             for record in records
-            if record.made_by is not None and record.scope.lane == lane and record.valid.end is None
+            if record.made_by is not None
+            and record.scope.lane == lane
+            and record.valid.end is None
+            and record.metadata.get(MEMORY, shelf.name) == shelf.name
         ]
         own.sort(key=lambda record: (record.time, record.arrival))
         found[shelf.name] = Desk(shelf, own)
     return found
 
 
-def _lines(items: Sequence[object]) -> str:
+def lines(items: Sequence[object]) -> str:
+    """A JSON value a line."""
     return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)

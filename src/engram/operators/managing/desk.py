@@ -9,20 +9,23 @@ from typing import Any
 
 from engram.kernel.changes import Add, Change, Changes, Retire, Revise
 from engram.kernel.record import Record
+from engram.operators.consolidation.diary import BLOCK
 
 __all__ = ["MEMORY", "Desk", "Entry", "Shelf", "settled"]
 
 MEMORY = "memory"
 """The key of an entry's metadata that names the memory it belongs to."""
 _CUT = " […]"
+_SHOWN = 400
 
 
 @dataclass(frozen=True)
 class Shelf:
     """One memory of a method: its name, the kind of its records, and what is told of it to the model.
 
-    An entry holds at most `longest` characters. Of a `single` memory there is one entry, which is only
-    updated: by the first update, where it is not there yet.
+    An entry holds at most `longest` characters. A `single` memory has one entry, a block of that name,
+    which is shown whole and only updated: by the first update, where it is not there yet. In a `renewed` one,
+    an insertion of what is there already updates it, and an update may say the same of other sources.
     """
 
     name: str
@@ -30,6 +33,17 @@ class Shelf:
     told: str
     longest: int = 2000
     single: bool = False
+    renewed: bool = False
+
+    @property
+    def shown(self) -> int:
+        """How many characters of an entry a question shows."""
+        return self.longest if self.single else _SHOWN
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What each entry keeps."""
+        return {MEMORY: self.name, **({BLOCK: self.name} if self.single else {})}
 
     def kept(self, text: str) -> str:
         """The text as an entry holds it."""
@@ -82,9 +96,11 @@ class Desk:
             return "no content"
         if self.shelf.single and self.held():
             return f"{self.shelf.name} memory is only updated"
-        if any(entry.text == kept for entry in self.held().values()):
-            return "known already"
-        more = {MEMORY: self.shelf.name, **(metadata or {})}
+        same = next((key for key, entry in self.held().items() if entry.text == kept), None)
+        if same is not None:
+            again = self.shelf.renewed
+            return self.update(same, text, sources, metadata, reason) if again else "known already"
+        more = {**(metadata or {}), **self.shelf.metadata}
         self._entries[f"+{len(self._entries)}"] = Entry(kept, tuple(sources), metadata=more, reason=reason)
         return ""
 
@@ -106,8 +122,9 @@ class Desk:
             return "names no memory shown"
         if not kept:
             return "no content"
-        more = {MEMORY: self.shelf.name, **(metadata or {})}
-        if (kept, more) == (entry.text, dict(entry.metadata)):
+        more = {**(metadata or {}), **self.shelf.metadata}
+        new = self.shelf.renewed and not set(sources) <= set(entry.sources)
+        if (kept, more) == (entry.text, dict(entry.metadata)) and not new:
             return "known already"
         stands = tuple(dict.fromkeys([*sources, *entry.sources]))
         self._entries[str(key)] = replace(
@@ -158,8 +175,12 @@ class Desk:
         return new.index(key) if key in new else None
 
 
-def settled(desks: Iterable[Desk]) -> Changes:
-    """What was done on all desks: additions first, by desk."""
+def settled(desks: Iterable[Desk], note: str = "") -> Changes:
+    """What was done on all desks: additions first, by desk. The `note` goes to the first change's reason."""
     parts = [desk.changes() for desk in desks]
-    added = [change for adds, _ in parts for change in adds]
-    return Changes((*added, *(change for _, others in parts for change in others)))
+    changes: list[Change] = [change for adds, _ in parts for change in adds]
+    changes += [change for _, others in parts for change in others]
+    first = changes[0] if changes else None
+    if note and isinstance(first, Add | Revise | Retire):
+        changes[0] = replace(first, reason="; ".join(filter(None, (first.reason, note))))
+    return Changes(tuple(changes))

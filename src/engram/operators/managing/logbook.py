@@ -17,7 +17,7 @@ from engram.kernel.effects import Read, Told, each
 from engram.kernel.record import Record
 from engram.operators.managing.rewards import share
 
-__all__ = ["AGENT", "CASE", "Call", "Step", "logged"]
+__all__ = ["AGENT", "CASE", "Call", "Step", "logged", "refused"]
 
 CASE = "case"
 """The kind of a step's record."""
@@ -48,6 +48,13 @@ class Call:
         """The fields as JSON values, those left out that say nothing."""
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {name: value for name, value in found.items() if value is not None and value != ""}
+
+
+def refused(calls: Sequence[Call]) -> str:
+    """What there is to tell of calls that were not done."""
+    why = [call.note for call in calls if not call.done]
+    reasons = ", ".join(dict.fromkeys(why))
+    return f"{len(why)} of {len(calls)} calls refused: {reasons}" if why else ""
 
 
 @dataclass(frozen=True)
