@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from engram.kernel.changes import Add, Change, Changes, Retire, Revise
 from engram.kernel.record import Record
@@ -19,7 +19,6 @@ SINCE = "since"
 """The key that holds when that state began, in ISO 8601."""
 CHANGED = "changed"
 """The key that holds when the memory's words last changed, in ISO 8601."""
-_STATES: tuple[State, ...] = get_args(State)
 _AFTER: Mapping[State, frozenset[State]] = {
     "generated": frozenset({"activated", "merged", "archived", "frozen"}),
     "activated": frozenset({"merged", "archived", "frozen"}),
@@ -27,13 +26,13 @@ _AFTER: Mapping[State, frozenset[State]] = {
     "archived": frozenset({"activated", "merged", "frozen"}),
     "frozen": frozenset(),
 }
+_NAMED: Mapping[str, State] = {state: state for state in _AFTER}
 _BESIDE = "beside a frozen memory"
 
 
 def state_of(record: Record) -> State:
     """The state of a memory; `generated` where its metadata names none that there is."""
-    named = record.metadata.get(STATE)
-    return next((state for state in _STATES if state == named), "generated")
+    return _NAMED.get(str(record.metadata.get(STATE)), "generated")
 
 
 def may_follow(after: State, before: State) -> bool:
