@@ -102,7 +102,8 @@ def test_with_the_scripted_model_it_completes_and_asks_as_often_as_its_page_says
     assert all(asked.correct is not None for asked in outcome.asked)
     readings = sum(int(asked.reading.get("model_calls", 0)) for asked in outcome.asked)
     judged = sum(not asked.abstained for asked in outcome.asked)
-    assert len(model.requests) == adding + tending + 2 * searching + readings + judged
+    shown = 2 * searching  # what a context has is looked at besides, for its tokens
+    assert len(model.requests) == adding + tending + 2 * searching + shown + readings + judged
     (found,) = compared([outcome], name)
     assert found.calls == (adding + tending) / 3
 
