@@ -156,6 +156,17 @@ def test_a_comparison_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert list(map(without_times, again)) == list(map(without_times, whole))
 
 
+def test_outcomes_of_an_older_form_are_read_and_measured_anew(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    wanted = units(DATA, ["bm25"], Settings())
+    line = compare(wanted[:1], {}, 1, lambda _: None)[0].to_dict()
+    del line["shown"]
+    path.write_text(json.dumps({**line, "key": "of an older form"}) + "\n", encoding="utf-8")
+    new: list[Outcome] = []
+    compare(wanted[:1], kept(path), 1, new.append)
+    assert len(new) == 1
+
+
 def test_other_settings_are_measured_anew() -> None:
     keys = {
         unit.key

@@ -112,7 +112,7 @@ class Outcome:
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> Outcome:
         """What `to_dict` wrote. Raises `KeyError` or `TypeError` for anything else."""
-        fields: dict[str, Any] = dict(line)
+        fields: dict[str, Any] = {"shown": 0.0, **line}  # an older file has none: its keys are others, too
         fields["notes"] = tuple(line["notes"])
         fields["asked"] = tuple(Asked(**item) for item in line["asked"])
         return cls(**fields)
