@@ -4,7 +4,7 @@ BIN := .venv/bin
 export OPENBLAS_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help demo test lint docs format bench train-fusion lock clean
+.PHONY: help demo test test-schema lint docs format bench train-fusion lock clean
 
 help:  ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,10 @@ demo: .venv/.base  ## Remember seven months of conversation, then ask about it
 
 test: .venv/.dev  ## Run the tests, a file at a time on each core
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+test-schema: export SCHEMA_SECONDS ?= 120
+test-schema: .venv/.dev  ## Ask a service at random, from its OpenAPI file, for SCHEMA_SECONDS
+	$(BIN)/python -m pytest tests/serve/test_schema.py -k for_long
 
 lint: .venv/.dev  ## Check style, types and the direction of imports
 	$(BIN)/ruff check

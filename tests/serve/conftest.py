@@ -10,6 +10,13 @@ import pytest
 from serve.service import House, house
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A service that the tests of a file share which are refused."""
+    with house(tmp_path_factory.mktemp("shared")) as made:
+        yield made
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[House]:
     with house(tmp_path) as made:

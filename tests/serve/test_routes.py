@@ -150,9 +150,9 @@ def test_counts_health_and_the_file_that_tells_the_routes(served: House) -> None
     ],
 )
 def test_what_cannot_be_is_a_problem(
-    served: House, method: str, path: str, options: dict[str, Any], expected: tuple[int, str]
+    shared: House, method: str, path: str, options: dict[str, Any], expected: tuple[int, str]
 ) -> None:
-    assert problem(served.call(method, path, **options)) == expected
+    assert problem(shared.call(method, path, **options)) == expected
 
 
 def test_the_same_as_in_a_program(served: House) -> None:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from engram import __version__
 from engram.kernel.errors import EngramError, Forbidden, InvalidInput
-from engram.serve import events, mem0, moving, own, upkeep
+from engram.serve import bodies, events, mem0, mem0_shapes, moving, own, replies, upkeep
 from engram.serve.doors import PROBLEMS, guarded, known
 from engram.serve.edge import Edge
 from engram.serve.problems import MEDIA_TYPE, Malformed, NotAllowed, Unknown, problem_of
@@ -54,7 +54,23 @@ def build(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _misfit)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(Edge, service=service)
+    _with_examples(app)
     return app
+
+
+def _with_examples(app: FastAPI) -> None:
+    """Have the OpenAPI file show examples as they are: FastAPI leaves out what is null in them."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = make()
+        models: dict[str, Any] = {**vars(replies), **vars(bodies), **vars(mem0_shapes)}
+        for name, shape in schema["components"]["schemas"].items():
+            if "examples" in shape:
+                shape["examples"] = models[name].model_config["json_schema_extra"]["examples"]
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to change it
 
 
 async def _known(request: Request, error: Exception) -> Response:

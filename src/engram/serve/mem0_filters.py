@@ -81,6 +81,8 @@ def _take(found: Wanted, filters: Mapping[str, Any], depth: int) -> None:
                 _take(found, item, depth + 1)
         elif name in ENTITIES and isinstance(value, str):
             _hold(found, name, value)
+        elif name in ENTITIES and not isinstance(value, list | dict):
+            raise InvalidInput(f"{name}: expected text, got {value!r:.40}")
         else:
             found.named |= _names_somebody(name, value)
             found.filters.append(_condition(name, value, depth))
