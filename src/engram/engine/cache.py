@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from engram.engine.maker import Maker
 from engram.kernel.protocols import Position, SelectEdges, Store
 from engram.kernel.scope import Scope
 from engram.operators.graph.walk import Walks
@@ -36,15 +37,22 @@ class IndexCache:
     """Indexes and graphs by scope pattern, least recently used out first above `limit` bytes.
 
     `check` raises where the store's entries are of another embedder now than those that `build` is for.
+    What `maker` keeps of a large scope in a file is taken from there.
     """
 
     def __init__(
-        self, store: Store, build: Callable[[], ScopeIndex], limit: int, check: Callable[[], None]
+        self,
+        store: Store,
+        build: Callable[[], ScopeIndex],
+        limit: int,
+        check: Callable[[], None],
+        maker: Maker,
     ) -> None:
         self._store = store
         self._build = build
         self._limit = limit
         self._check = check
+        self._maker = maker
         self._slots: OrderedDict[Scope, Slot] = OrderedDict()
         self._erasures: dict[str, int] = {}  # of each tenant that has been asked for
         self._lock = threading.Lock()
@@ -58,11 +66,17 @@ class IndexCache:
         while True:
             position = self._store.sequence(scope.tenant)
             slot = self._held(scope, position)
+            if self._maker.made(scope):
+                self._begin_anew(scope)
+                continue
             if slot.seen >= position.last:
                 return slot
             with slot.lock:
+                if not slot.seen and (kept := self._maker.shelf.load(scope, position)) is not None:
+                    slot.index, slot.seen = kept
                 whole = self._follow(slot, scope, position)
             if whole:
+                self._maker.look_after(scope, slot.index)
                 self._shrink(scope)
                 return slot
 
@@ -95,6 +109,14 @@ class IndexCache:
         with self._lock:
             return sum(slot.nbytes for slot in self._slots.values())
 
+    def _begin_anew(self, scope: Scope) -> None:
+        """Have the index of a scope taken from its file, its graph of edges kept."""
+        with self._lock:
+            old = self._slots.pop(scope, None)
+            if old is not None:
+                fresh = self._slots[scope] = Slot(self._build())
+                fresh.graph, fresh.walked = old.graph, old.walked
+
     def _held(self, scope: Scope, position: Position) -> Slot:
         with self._lock:
             if position.erasures != self._erasures.get(scope.tenant):
@@ -102,6 +124,7 @@ class IndexCache:
                 if scope.tenant in self._erasures:
                     self._slots.clear()
                     self._erasures.clear()
+                    self._maker.clear()
                 self._erasures[scope.tenant] = position.erasures
             slot = self._slots.get(scope)
             if slot is None:

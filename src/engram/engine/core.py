@@ -14,13 +14,15 @@ from engram.engine.chat import Chat
 from engram.engine.identity import Guarded, check_same, identity, opened_by, settled
 from engram.engine.large import LARGE, Larges
 from engram.engine.lens import AsOf, Present
+from engram.engine.maker import Maker
+from engram.engine.shelf import Shelf
 from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock, from_micros, micros
 from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
-from engram.kernel.preselect import Preselecting
+from engram.kernel.preselect import Beside, Preselecting
 from engram.kernel.protocols import (
     AskingReranker,
     Embedder,
@@ -69,7 +71,10 @@ class Core:
     def __post_init__(self) -> None:
         self.identity = identity(self.embedder)
         self.waking = self.store if isinstance(self.store, Waking) else None
-        self.cache = IndexCache(self.store, self.new_index, self.cache_bytes, self.check_same)
+        beside = self.store.beside if isinstance(self.store, Beside) else None
+        shelf = Shelf(self.store, beside, self.identity, self.embedder.dimensions, self.policy.aside)
+        self.maker = Maker(shelf, self.large)
+        self.cache = IndexCache(self.store, self.new_index, self.cache_bytes, self.check_same, self.maker)
         self.larges = Larges(
             self.store,
             self.store if isinstance(self.store, Preselecting) else None,
@@ -158,6 +163,7 @@ class Core:
             self._vectors.clear()
         self.cache.clear()
         self.larges.clear()
+        self.maker.forget()
 
     def check_same(self) -> None:
         """Raise `NeedsMigration` where the store was rewritten with another embedder meanwhile."""
@@ -181,6 +187,7 @@ class Core:
         """Release the store; the memory cannot be used any more."""
         if not self.closed:
             self.closed = True
+            self.maker.close()
             self.cache.clear()
             self.store.close()
 

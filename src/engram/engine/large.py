@@ -77,7 +77,8 @@ class Lookups:
             asked = Select(scope=self._scope, kinds=_NAMED, after=after, limit=_PAGE)
             page = self._store.select(asked)
             for held in self._maps:
-                held.note(page)
+                for kind in _NAMED:
+                    held.note(kind, [record.id for record in page if record.kind == kind])
             if len(page) < _PAGE:
                 return
             after = page[-1].arrival

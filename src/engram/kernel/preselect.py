@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from engram.kernel.protocols import Entry
 from engram.kernel.scope import Scope
 
-__all__ = ["Among", "Census", "Preselecting", "Told"]
+__all__ = ["Among", "Beside", "Census", "Preselecting", "Told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +113,17 @@ class Preselecting(Protocol):
         Those of that `strength` at least, with `last` the last ones, with `run` those of exactly this
         user, agent and run.
         """
+        ...
+
+
+@runtime_checkable
+class Beside(Protocol):
+    """A store with a folder of its own for what can be made again, such as indexes of large scopes.
+
+    The folder need not be there. `Store.purge` removes it with all that is in it, or reports that it cannot.
+    """
+
+    @property
+    def beside(self) -> Path:
+        """The folder."""
         ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +17,6 @@ from engram.operators.retrieval.query import Parts, Query
 __all__ = ["SidedIndex"]
 
 
-class Asked(NamedTuple):
-    """What `score` is asked by name."""
-
-    now: int
-    made_by: str | None
-    level: int
-    signals: Sequence[str]
-    kinds: Collection[str]
-    parts: Parts | None
-    times: Sequence[tuple[int, int]]
-    depth: int
-
-
 class SidedIndex(ScopeIndex):
     """A `ScopeIndex` with a second one for derived records of the kinds `aside`, such as entities.
 
@@ -42,6 +28,11 @@ class SidedIndex(ScopeIndex):
         super().__init__(dimensions)
         self._kinds = frozenset(aside)
         self._aside = ScopeIndex(dimensions)
+
+    @property
+    def standing(self) -> ScopeIndex:
+        """The index of what stands aside."""
+        return self._aside
 
     @property
     def nbytes(self) -> int:
@@ -80,12 +71,23 @@ class SidedIndex(ScopeIndex):
 
         The context tells besides how many records stand aside, as `aside`.
         """
-        asked = Asked(now, made_by, level, tuple(signals), tuple(kinds), parts, tuple(times), depth)
-        columns = super().score(query, vector, **asked._asdict())
-        columns = replace(columns, context={**columns.context, "aside": float(len(self._aside))})
-        if not self._asks(kinds):
-            return columns
-        return columns.joined(self._aside.score(query, vector, **asked._asdict()))
+        scored = [
+            score(
+                query,
+                vector,
+                now=now,
+                made_by=made_by,
+                level=level,
+                signals=signals,
+                kinds=kinds,
+                parts=parts,
+                times=times,
+                depth=depth,
+            )
+            for score in (super().score, self._aside.score)[: 2 if self._asks(kinds) else 1]
+        ]
+        columns = replace(scored[0], context={**scored[0].context, "aside": float(len(self._aside))})
+        return columns.joined(scored[1]) if len(scored) > 1 else columns
 
     def ids_of(self, kind: str, *, now: int, made_by: str | None = None) -> list[str]:
         """The ids of all candidates of a kind, at the time `now` in microseconds."""

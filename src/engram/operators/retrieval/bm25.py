@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.operators.retrieval.figures import LENGTHS
-from engram.operators.retrieval.layout import TOKENS, Layout
+from engram.operators.retrieval.layout import START, TOKENS, Layout
 from engram.operators.retrieval.postings import Found
 
 __all__ = ["K1", "Averages", "B", "Lexicon", "Standing", "rarity"]
@@ -40,12 +40,16 @@ class Standing(NamedTuple):
     """What a lexicon over a few of a scope's turns has to know of all of them.
 
     `often` and `sessions`, shape [terms]: in how many turns and sessions each term stands. `weight` is by
-    position: how many turns of the scope the one there stands for, 0 for one that is no candidate.
+    position: how many turns of the scope the one there stands for, 0 for one that is no candidate. Where
+    whole sessions are known, `within` says how often each term stands in each, shape [terms, sessions], and
+    `best`, shape [sessions], what the BM25 of a turn is at most.
     """
 
     often: Whole
     sessions: Whole
     weight: Floats
+    within: Floats | None = None
+    best: Floats | None = None
 
 
 def rarity(often: NDArray[Any], of: int) -> Floats:
@@ -93,11 +97,7 @@ class Lexicon:
     def turns(self) -> Floats:
         """By position: BM25 of the turn."""
         scores = np.zeros(self._layout.size, np.float32)
-        gain = self._weights * rarity(self._often, self._averages.turns)
-        tokens = self._layout.figures[LENGTHS[0]][self._at]
-        values = _tame(self._count, tokens, self._averages.windows[0])
-        values *= gain[self._term]
-        np.add.at(scores, self._at, values)
+        np.add.at(scores, *self.by_turn())
         return scores
 
     @cached_property
@@ -106,6 +106,14 @@ class Lexicon:
         scores = np.zeros(self._layout.size, np.float32)
         np.add.at(scores, self._at, rarity(self._often, self._averages.turns)[self._term])
         return scores
+
+    @cached_property
+    def best(self) -> Floats:
+        """By session: the highest BM25 of one of its turns."""
+        if self._standing is not None and self._standing.best is not None:
+            return self._standing.best
+        starts = self._layout.sessions[START]
+        return np.maximum.reduceat(self.turns, starts) if len(starts) else np.zeros(0, np.float32)
 
     @cached_property
     def near(self) -> Floats:
@@ -121,11 +129,17 @@ class Lexicon:
     def sessions(self) -> Floats:
         """By session: BM25 of the session."""
         of = self._averages.sessions
-        scores = np.zeros(of, np.float32)
+        if self._standing is not None and self._standing.within is not None:
+            gain = self._weights * rarity(self._standing.sessions, of)
+            tokens = self._layout.weights[TOKENS]
+            within = self._standing.within
+            tamed = _tame(within, np.broadcast_to(tokens, within.shape), self._averages.session)
+            return np.asarray(gain @ tamed, np.float32)
+        scores = np.zeros(self._layout.sessions.size, np.float32)
         if not len(self._at):
             return scores
         session = self._layout.session_at[self._at]
-        first = np.flatnonzero(np.diff(self._term * of + session, prepend=-1))
+        first = np.flatnonzero(np.diff(self._term * len(scores) + session, prepend=-1))
         counts = np.add.reduceat(self._count, first)
         term, session = self._term[first], session[first]
         often = np.bincount(term, minlength=len(self._weights))
@@ -133,6 +147,19 @@ class Lexicon:
         tokens = self._layout.weights[TOKENS][session]
         np.add.at(scores, session, gain[term] * _tame(counts, tokens, self._averages.session))
         return scores
+
+    @property
+    def postings(self) -> tuple[Whole, Whole, Floats]:
+        """Term, position and count of each posting, by (term, position)."""
+        return self._term, self._at, self._count
+
+    def by_turn(self) -> tuple[Whole, Floats]:
+        """Position and share of the turn's BM25 of each posting."""
+        gain = self._weights * rarity(self._often, self._averages.turns)
+        tokens = self._layout.figures[LENGTHS[0]][self._at]
+        values = _tame(self._count, tokens, self._averages.windows[0])
+        values *= gain[self._term]
+        return self._at, values
 
     def _windows(self, reach: int) -> Floats:
         size, terms = self._layout.size, len(self._weights)

@@ -55,7 +55,7 @@ class ScopeColumns:
     matrix: NDArray[np.float32]
     context: Mapping[str, float]
     _bounds: tuple[NDArray[np.int64], NDArray[np.int64]]
-    _ids: list[str]
+    _ids: Sequence[str]
     _level: int
     weights: NDArray[np.float32] | None = None
 
@@ -70,10 +70,10 @@ class ScopeColumns:
     def rows(self, positions: Sequence[int]) -> list[str]:
         """Ids: of records at level 0; `w~first~last` of windows and `s~first~last` of sessions."""
         chosen = np.asarray(positions, np.int64)
-        firsts = [self._ids[row] for row in self._bounds[0][chosen].tolist()]
+        firsts = [self._ids[int(row)] for row in self._bounds[0][chosen]]
         if self._level == TURN:
             return firsts
-        lasts = [self._ids[row] for row in self._bounds[1][chosen].tolist()]
+        lasts = [self._ids[int(row)] for row in self._bounds[1][chosen]]
         mark = "w" if self._level == WINDOW else "s"
         return [f"{mark}~{first}~{last}" for first, last in zip(firsts, lasts, strict=True)]
 

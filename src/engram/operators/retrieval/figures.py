@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,53 @@ LENGTHS = (0, 1, 2)  # tokens in the window of 0, 1 and 3 turns on each side
 NORMS = (3, 4)  # 1 / norm of the window of 1 and 3 turns on each side; 0 where the norm is 0
 BLOCK = 4096
 LARGE = 64
+KEPT = 20_000
 TINY = 1e-6
 
 
 class Figures:
     """Keeps a layout's figures and weights right; zero at blanks."""
 
-    def __init__(self, layout: Layout, rows: Rows, vectors: Vectors) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        rows: Rows,
+        vectors: Vectors,
+        sums: Mapping[int, NDArray[np.float64]] | None = None,
+    ) -> None:
         self._layout, self._rows, self._vectors = layout, rows, vectors
-        self._sums: dict[int, NDArray[np.float64]] = {}
+        self._sums = dict(sums or {})
+        self._short: dict[int, NDArray[np.float32]] = {}
+
+    @property
+    def long_sums(self) -> dict[int, NDArray[np.float64]]:
+        """The summed vectors of long sessions, by serial."""
+        return self._sums
+
+    def summed(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The summed vectors of the given sessions, shape [len(numbers), dimensions]; kept for a while."""
+        layout = self._layout
+        if len(self._short) > KEPT:
+            self._short.clear()
+        serials, counts = layout.sessions[SERIAL][numbers].tolist(), layout.sessions[COUNT][numbers]
+        missing = [
+            place
+            for place, serial in enumerate(serials)
+            if serial not in self._short and serial not in self._sums
+        ]
+        for place in [place for place in missing if counts[place] > LARGE]:
+            self.sessions(numbers[place : place + 1])
+        short = np.array([place for place in missing if counts[place] <= LARGE], np.int64)
+        if len(short):
+            firsts = np.cumsum(counts[short]) - counts[short]
+            starts = layout.sessions[START][numbers[short]]
+            at = np.arange(int(counts[short].sum())) + np.repeat(starts - firsts, counts[short])
+            sums = np.add.reduceat(self._vectors.gather(layout.row_at[at]), firsts, axis=0)
+            self._short.update(zip([serials[place] for place in short.tolist()], sums, strict=True))
+        found = np.zeros((len(numbers), self._vectors.dimensions), np.float32)
+        for place, serial in enumerate(serials):
+            found[place] = self._short[serial] if serial in self._short else self._sums[serial]
+        return found
 
     def windows(self, low: int, high: int) -> None:
         """Compute the figures of positions [low, high) anew."""
@@ -57,6 +96,7 @@ class Figures:
     def shifted(self, session: int, change: NDArray[np.float32]) -> None:
         """Compute the weights of one session anew, whose sum of vectors moved by `change`."""
         serial = int(self._layout.sessions[SERIAL][session])
+        self._short.pop(serial, None)
         if serial in self._sums:
             self._sums[serial] += change
             self._set(session, self._sums[serial])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +23,33 @@ from engram.operators.retrieval.pairs import telling
 from engram.operators.retrieval.postings import Postings
 from engram.operators.retrieval.query import Parts, Query, Reading, read, term
 from engram.operators.retrieval.recent import last_turns, told_within
-from engram.operators.retrieval.rows import Rows
+from engram.operators.retrieval.rows import Rows, stamp
 from engram.operators.retrieval.signals import SIGNALS, Probe, column
 from engram.operators.retrieval.speakers import Speakers
 from engram.operators.retrieval.stated import Alike, Named, Stated
 
-__all__ = ["ScopeIndex"]
+__all__ = ["Asked", "ScopeIndex"]
 
 FEW = 16
 READINGS = 256
 
 
 IMAGINED = 30
+
+
+class Asked(NamedTuple):
+    """What `score` is asked; see there."""
+
+    query: Query
+    vector: NDArray[np.float32] | None
+    now: int
+    made_by: str | None
+    level: int
+    signals: tuple[str, ...]
+    kinds: frozenset[str]
+    parts: Parts | None
+    times: tuple[tuple[int, int], ...]
+    depth: int
 
 
 class ScopeIndex:
@@ -124,22 +141,29 @@ class ScopeIndex:
         names = tuple(signals) or tuple(SIGNALS)
         if unknown := [name for name in names if name not in SIGNALS]:
             raise InvalidInput(f"no signal is called {unknown[0]!r}; there are {', '.join(SIGNALS)}")
+        asked = Asked(query, vector, now, made_by, level, names, frozenset(kinds), parts, tuple(times), depth)
+        return self._columns(asked)
+
+    def _columns(self, asked: Asked) -> ScopeColumns:
         averages = self._settle()
-        candidates = self._choose(level, now, made_by, frozenset(kinds))
-        reading = self.read(query)
-        direction = None if parts is None else self.direction(parts)
+        candidates = self._choose(asked.level, asked.now, asked.made_by, asked.kinds)
+        reading = self.read(asked.query)
+        direction = None if asked.parts is None else self.direction(asked.parts)
         probe = Probe(
-            query, reading, vector, direction, candidates,
-            self._rows, self._layout, self._vectors, self._postings, averages, tuple(times),
+            asked.query, reading, asked.vector, direction, candidates,
+            self._rows, self._layout, self._vectors, self._postings, averages, asked.times,
         )  # fmt: skip
         self._tell(probe)
-        matrix = np.empty((len(names), len(candidates)), np.float32)
-        for number, name in enumerate(names):
+        return self._filled(asked, probe, self._rows.ids, self._weighs(candidates))
+
+    def _filled(
+        self, asked: Asked, probe: Probe, ids: Sequence[str], weights: NDArray[np.float32] | None
+    ) -> ScopeColumns:
+        matrix = np.empty((len(asked.signals), len(probe.candidates)), np.float32)
+        for number, name in enumerate(asked.signals):
             matrix[number] = column(name, probe)
-        rows = bounds(self._layout, candidates)
-        return ScopeColumns(
-            names, matrix, self._context(probe), rows, self._rows.ids, level, self._weighs(candidates)
-        )
+        rows = bounds(probe.layout, probe.candidates)
+        return ScopeColumns(asked.signals, matrix, self._context(probe), rows, ids, asked.level, weights)
 
     def similar(
         self,
@@ -185,6 +209,28 @@ class ScopeIndex:
         self._settle()
         rows = self._choose(0, now, made_by, frozenset(kinds)).row
         return told_within(self._rows, rows, span, last, strength)
+
+    def parts(self) -> tuple[Rows, Layout, Vectors, Postings, Figures]:
+        """What it consists of, settled."""
+        self._settle()
+        return self._rows, self._layout, self._vectors, self._postings, self._figures
+
+    def take(
+        self,
+        rows: Rows,
+        layout: Layout,
+        vectors: Vectors,
+        postings: Postings,
+        figures: Figures,
+        last: int,
+    ) -> None:
+        """Consist of these from now on, as `parts` of another gave them, with entries up to `last`."""
+        self._rows, self._layout, self._vectors = rows, layout, vectors
+        self._postings, self._figures, self.last = postings, figures, last
+        self._alive = int(np.count_nonzero(rows["alive"]))
+        names = np.bincount(rows["name"][rows["alive"] > 0], minlength=len(rows.names))
+        spoken = {code: records for code, records in enumerate(names.tolist()) if records}
+        self._speakers.come(Counter(spoken), list(rows.names))
 
     def follow_names(self, entries: Iterable[Entry]) -> None:
         """Take note of names of entities alone, as `apply` does."""
@@ -238,8 +284,8 @@ class ScopeIndex:
         """Change rows in place; a vector that came or changed changes its windows and session."""
         if not same:
             return
-        hashes = self._rows["vector"]
-        moved = [(row, entry.vector) for row, entry in same if hashes[row] != hash(entry.vector)]
+        stamps = self._rows["vector"]
+        moved = [(row, entry.vector) for row, entry in same if stamps[row] != stamp(entry.vector)]
         rows = np.array([row for row, _ in same])
         self._speakers.go(self._rows["name"][rows].tolist())
         self._rows.update(rows, [entry for _, entry in same])

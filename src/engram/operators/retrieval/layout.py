@@ -6,6 +6,7 @@ are blocks of their own: their windows and their session are themselves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,30 @@ class Layout:
         self.sessions[SERIAL][whole] = sessions[SERIAL][old]
         return at[~same], np.flatnonzero(~whole)
 
+    def excerpt(self, at: NDArray[np.int64]) -> Layout:
+        """A layout of the rows at the given positions, which ascend, numbered as they come.
+
+        Positions that follow each other stay neighbours and make something like a session, with the figures
+        and weights that they have here.
+        """
+        part = Layout(self.figures.rows)
+        first = np.diff(at, prepend=-2) > 1
+        session = np.cumsum(first) - 1
+        starts = np.flatnonzero(first)
+        place = np.arange(len(at)) + GUARD * (session + 1)
+        part._places = Table(2, np.int32, len(at) + GUARD * (len(starts) + 1))
+        part.row_at[:] = -1
+        part.row_at[place], part.session_at[place] = np.arange(len(at)), session
+        part.figures = Table.over(np.zeros((self.figures.rows, part.size), np.float32), part.size)
+        part.figures.data[:, place] = self.figures.data[:, at]
+        part.sessions = Table.over(np.zeros((6, len(starts)), np.int64), len(starts))
+        part.sessions[START][:] = place[starts]
+        part.sessions[COUNT][:] = np.diff(starts, append=len(at))
+        weights = self.weights.data[:, self.session_at[at[starts]]]
+        part.weights = Table.over(weights, len(starts))
+        part._position = Table.over(place.astype(np.int32)[None], len(at))
+        return part
+
     def remove(self, row: int, rows: Rows) -> tuple[int, list[int]]:
         """Take one row out; returns its position and the sessions that are left of its session."""
         position = int(self.position[row])
@@ -193,6 +218,26 @@ class Layout:
             return position, [session]
         self._split(session, position, times)
         return position, [session, session + 1]
+
+    def tables(self) -> dict[str, Table]:
+        """What it consists of, by name."""
+        return {
+            "places": self._places,
+            "figures": self.figures,
+            "sessions": self.sessions,
+            "weights": self.weights,
+            "position": self._position,
+        }
+
+    @classmethod
+    def over(cls, tables: Mapping[str, Table]) -> Layout:
+        """A layout of tables that another gave."""
+        layout = cls(tables["figures"].rows)
+        layout._places, layout.figures = tables["places"], tables["figures"]
+        layout.sessions, layout.weights = tables["sessions"], tables["weights"]
+        layout._position = tables["position"]
+        layout._serial = int(layout.sessions[SERIAL].max(initial=0))
+        return layout
 
     def forget(self, row: int) -> None:
         """Make `arrange` take the row for new."""

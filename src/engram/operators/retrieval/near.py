@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ _BLOCK = 1024
 
 def nearest(
     vectors: Vectors,
-    ids: list[str],
+    ids: Sequence[str],
     rows: NDArray[np.int64],
     queries: NDArray[np.float32],
     k: int,
@@ -40,7 +42,7 @@ def best_of(near: Near, k: int) -> Near:
 
 def _block(
     vectors: Vectors,
-    ids: list[str],
+    ids: Sequence[str],
     asked: NDArray[np.bool_],
     queries: NDArray[np.float32],
     k: int,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.errors import StoreError
 
-__all__ = ["Found", "Postings"]
+__all__ = ["Finding", "Found", "Postings"]
 
 RATIO = 32
 ROW_BITS = 24
@@ -28,15 +29,30 @@ class Found(NamedTuple):
         return Found(self.term[chosen], self.row[chosen], self.times[chosen])
 
 
+class Finding(Protocol):
+    """Whatever gives the postings of terms."""
+
+    def find(self, hashes: NDArray[np.uint32]) -> Found:
+        """The postings of the given terms, by (term, row) where `hashes` ascend."""
+        ...
+
+
 class Postings:
     """Postings as sorted uint64: a term's hash (32 bits), the row (24), the count (8, 0 for pairs of terms).
 
     They lie in runs that shrink by a factor; small runs are merged as they come, so adding stays cheap
-    and a term is looked up in a handful of places. Nothing is removed before `renumber`.
+    and a term is looked up in a handful of places. Nothing is removed before `renumber`. `runs` are given:
+    they stay as they are.
     """
 
-    def __init__(self) -> None:
-        self._runs: list[NDArray[np.uint64]] = []
+    def __init__(self, runs: Sequence[NDArray[np.uint64]] = ()) -> None:
+        self._runs = list(runs)
+        self._fixed = len(self._runs)
+
+    @property
+    def runs(self) -> tuple[NDArray[np.uint64], ...]:
+        """Its runs, each sorted."""
+        return tuple(self._runs)
 
     @property
     def nbytes(self) -> int:
@@ -57,7 +73,7 @@ class Postings:
         keys |= counts
         keys.sort()
         self._runs.append(keys)
-        while len(self._runs) > 1 and len(self._runs[-2]) <= RATIO * len(self._runs[-1]):
+        while len(self._runs) > self._fixed + 1 and len(self._runs[-2]) <= RATIO * len(self._runs[-1]):
             merged = np.concatenate(self._runs[-2:])
             merged.sort()
             self._runs[-2:] = [merged]
@@ -98,4 +114,4 @@ class Postings:
             row = new[(run >> np.uint64(8)).astype(np.int64) & ROW_MASK]
             rest = run & ~np.uint64(ROW_MASK << 8)
             runs.append((rest | row.astype(np.uint64) << np.uint64(8))[row >= 0])
-        self._runs = [run for run in runs if len(run)]
+        self._runs, self._fixed = [run for run in runs if len(run)], 0

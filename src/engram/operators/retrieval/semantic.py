@@ -20,10 +20,15 @@ Floats = NDArray[np.float32]
 
 
 class Semantic:
-    """Cosines with `vector` (a unit vector, or `None` for none), each level computed when first asked for."""
+    """Cosines with `vector` (a unit vector, or `None` for none), each level computed when first asked for.
 
-    def __init__(self, layout: Layout, vectors: Vectors, vector: Floats | None) -> None:
-        self._layout, self._vectors, self._vector = layout, vectors, vector
+    `sums` are the summed vectors of whole sessions, [sessions, dimensions], where not all turns are here.
+    """
+
+    def __init__(
+        self, layout: Layout, vectors: Vectors, vector: Floats | None, sums: Floats | None = None
+    ) -> None:
+        self._layout, self._vectors, self._vector, self._sums = layout, vectors, vector, sums
 
     @cached_property
     def turns(self) -> Floats:
@@ -50,6 +55,8 @@ class Semantic:
     @cached_property
     def sessions(self) -> Floats:
         """By session: the query's cosine with the session's summed vectors."""
+        if self._sums is not None and self._vector is not None:
+            return self._sums @ self._vector * self._layout.weights[INVERSE]
         starts = self._layout.sessions[START]
         sums = np.add.reduceat(self.turns, starts) if len(starts) else np.zeros(0, np.float32)
         return sums * self._layout.weights[INVERSE]

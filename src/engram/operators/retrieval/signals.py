@@ -13,8 +13,8 @@ from engram.operators.retrieval import flags
 from engram.operators.retrieval.bm25 import Averages, Lexicon, Standing
 from engram.operators.retrieval.candidates import Candidates
 from engram.operators.retrieval.growing import Vectors
-from engram.operators.retrieval.layout import START, Layout
-from engram.operators.retrieval.postings import Postings
+from engram.operators.retrieval.layout import Layout
+from engram.operators.retrieval.postings import Finding
 from engram.operators.retrieval.query import Query, Reading
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.semantic import Semantic
@@ -35,7 +35,8 @@ class Probe:
     `times` are the stretches of time that the query names, half-open, in microseconds.
 
     Where the index holds only some of a scope's turns, `standing` knows of all, and `pairs_often` in how
-    many of them each of the query's pairs stands.
+    many of them each of the query's pairs stands; `sums`, shape [sessions, dimensions], are the summed
+    vectors of whole sessions.
 
     Arrays "by position" have shape [layout.size]; `at` takes the candidates' part.
     """
@@ -48,11 +49,12 @@ class Probe:
     rows: Rows
     layout: Layout
     vectors: Vectors
-    postings: Postings
+    postings: Finding
     averages: Averages
     times: tuple[tuple[int, int], ...] = ()
     standing: Standing | None = None
     pairs_often: NDArray[np.int64] | None = None
+    sums: Floats | None = None
 
     @cached_property
     def lexical(self) -> Lexicon:
@@ -65,14 +67,14 @@ class Probe:
     @cached_property
     def dense(self) -> Semantic:
         """Cosines with the query's vector."""
-        return Semantic(self.layout, self.vectors, self.vector)
+        return Semantic(self.layout, self.vectors, self.vector, self.sums)
 
     @cached_property
     def focus(self) -> Semantic:
         """Cosines with the vector of the query's words, each weighed by how rare it is in this scope."""
         if self.direction is None:
             return self.dense
-        return Semantic(self.layout, self.vectors, self.direction)
+        return Semantic(self.layout, self.vectors, self.direction, self.sums)
 
     def at(self, by_position: Floats) -> Floats:
         """The candidates' part of an array by position."""
@@ -147,9 +149,7 @@ def bm25_session(probe: Probe) -> Floats:
 @signal()
 def bm25_best(probe: Probe) -> Floats:
     """The highest BM25 of a turn in the same session."""
-    starts = probe.layout.sessions[START]
-    best = np.maximum.reduceat(probe.lexical.turns, starts) if len(starts) else np.zeros(0, np.float32)
-    return probe.of(best)
+    return probe.of(probe.lexical.best)
 
 
 @signal()

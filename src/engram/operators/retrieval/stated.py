@@ -55,9 +55,10 @@ class _Map(Generic[Key]):
         """Take note of records of the kind that came, changed or went."""
         self._changed.update(entry.id for entry in entries if entry.kind == self._kind)
 
-    def note(self, records: Iterable[Record]) -> None:
-        """Take note of records of the kind themselves."""
-        self._changed.update(record.id for record in records if record.kind == self._kind)
+    def note(self, kind: str, ids: Iterable[str]) -> None:
+        """Take note of records of a kind by id."""
+        if kind == self._kind:
+            self._changed.update(ids)
 
     def of(self, key: Key, read: Reading) -> list[str]:
         """The ids of the records that have the key, sorted."""

@@ -18,7 +18,7 @@ from engram.stores.sqlite import read
 from engram.stores.sqlite.check import problems
 from engram.stores.sqlite.connection import Database
 from engram.stores.sqlite.edges import edges
-from engram.stores.sqlite.erase import purge
+from engram.stores.sqlite.erase import beside, purge
 from engram.stores.sqlite.errors import translated
 from engram.stores.sqlite.migrate import Migration, built_in, migrate, refuse_scrap
 from engram.stores.sqlite.queries import queries
@@ -82,6 +82,11 @@ class SqliteStore:
             return int(connection.execute(_READ["tag"]).fetchone()[0])
 
         self._tag = self._database.bare(prepare)
+
+    @property
+    def beside(self) -> Path:
+        """The folder for what can be made again of the file."""
+        return beside(self.path)
 
     def commit(self, batch: Batch) -> Committed:
         """Apply the operations in one transaction, or none of them."""

@@ -1,0 +1,164 @@
+"""One query at a large index: who may be found, where its words stand, and where candidates come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engram.operators.retrieval.bm25 import Averages, Lexicon, Standing
+from engram.operators.retrieval.layout import Layout
+from engram.operators.retrieval.postings import Found, Postings
+from engram.operators.retrieval.query import Reading
+from engram.operators.retrieval.rows import EPISODE, Rows
+
+__all__ = ["Among", "Source", "Words"]
+
+FEW = 20_000
+WHOLE = 3_000
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class Among:
+    """Which rows may be found; `drawn` are rows of which the share is estimated.
+
+    `few` are all of them, where they are at most `FEW`; it is looked for only where `kinds` are named.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        now: int,
+        made_by: str | None,
+        kinds: frozenset[str],
+        level: int,
+        drawn: Ints,
+        every: Callable[[], Ints],
+    ) -> None:
+        self._rows, self._now = rows, now
+        self._maker = 0 if made_by is None else rows.makers.get(made_by)
+        self._kinds = [rows.kinds.get(kind) for kind in kinds]
+        self._level = level
+        self.drawn = drawn[self.may(drawn)]
+        self.share = len(self.drawn) / max(1, len(drawn))
+        found = every() if kinds else None
+        self.few = found if found is not None and len(found) <= FEW else None
+
+    def may(self, chosen: Ints) -> NDArray[np.bool_]:
+        """Whether each of the rows may be found."""
+        rows = self._rows
+        right = rows["alive"][chosen] > 0
+        if rows.hideable:
+            right &= (rows["valid_end"][chosen] > self._now) & (rows["expires"][chosen] > self._now)
+            maker = rows["made_by"][chosen]
+            right &= (maker == 0) | (maker == self._maker)
+        if self._kinds:
+            right &= np.isin(rows["kind"][chosen], self._kinds)
+        if self._level:
+            right &= rows["kind"][chosen] == EPISODE
+        return right
+
+    def everything(self) -> dict[int, float] | None:
+        """All rows that may be found, each standing for itself, where they are few enough to look at."""
+        if self.few is None or len(self.few) > WHOLE:
+            return None
+        return dict.fromkeys(self.few.tolist(), 1.0)
+
+
+class Words:
+    """Where a query's words stand in the whole scope: exact BM25 of every turn that has any."""
+
+    def __init__(self, layout: Layout, postings: Postings, reading: Reading, averages: Averages) -> None:
+        self._layout, self._postings, self._reading = layout, postings, reading
+        found = postings.find(reading.terms)
+        if not found.times.all():
+            found = found.where(found.times > 0)
+        lexicon = Lexicon(layout, averages, found, reading.weights)
+        self._term, self._at, self._count = lexicon.postings
+        self._often = np.bincount(self._term, minlength=len(reading.terms))
+        self._turns = np.zeros(layout.size, np.float32)
+        np.add.at(self._turns, *lexicon.by_turn())
+        self._slot = np.zeros(0, np.int32)
+
+    def matching(self, k: int, among: Among) -> list[int]:
+        """The `k` rows of the highest BM25 that may be found."""
+        at = np.flatnonzero(self._turns)
+        rows = self._layout.row_at[at].astype(np.int64)
+        right = among.may(rows)
+        at, rows = at[right], rows[right]
+        if len(at) > k:
+            best = np.argpartition(self._turns[at], len(at) - k)[len(at) - k :]
+            rows = rows[best]
+        found: list[int] = rows.tolist()
+        return found
+
+    def excerpt(self, at: Ints) -> Words:
+        """Itself, giving postings of the rows at some positions, numbered as they come (`find`)."""
+        self._slot = np.full(self._layout.size, -1, np.int32)
+        self._slot[at] = np.arange(len(at))
+        return self
+
+    def find(self, hashes: NDArray[np.uint32]) -> Found:
+        """The postings of terms in the excerpt."""
+        if hashes is self._reading.terms:
+            term, at, times = self._term, self._at, self._count.astype(np.int64)
+        else:
+            found = self._postings.find(hashes)
+            at = self._layout.position[found.row].astype(np.int64)
+            term, at, times = found.term[at >= 0], at[at >= 0], found.times[at >= 0]
+        row = self._slot[at].astype(np.int64)
+        return Found(term[row >= 0], row[row >= 0], times[row >= 0])
+
+    def standing(self, sessions: Ints, weight: Floats) -> Standing:
+        """What is known of the whole; `sessions` are those of the excerpt, `weight` is by its position."""
+        terms, of = len(self._reading.terms), self._layout.sessions.size
+        session = self._layout.session_at[self._at].astype(np.int64)
+        first = np.flatnonzero(np.diff(self._term * of + session, prepend=-1))
+        counts = np.add.reduceat(self._count, first) if len(first) else self._count
+        different, inverse = np.unique(sessions, return_inverse=True)
+        local = np.full(of, -1, np.int64)
+        local[different] = np.arange(len(different))
+        place = local[session[first]]
+        within = np.zeros((terms, len(different)), np.float32)
+        within[self._term[first][place >= 0], place[place >= 0]] = counts[place >= 0]
+        best = np.zeros(len(different), np.float32)
+        place = local[session]
+        np.maximum.at(best, place[place >= 0], self._turns[self._at[place >= 0]])
+        often = np.bincount(self._term[first], minlength=terms)
+        return Standing(self._often, often, weight, within[:, inverse], best[inverse])
+
+
+class Source:
+    """Candidates of a large index (`preselect.Source`), by row."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        among: Among,
+        words: Words,
+        near: Callable[[Floats, int], Ints],
+    ) -> None:
+        self._rows, self._among, self._words, self._near = rows, among, words, near
+
+    def nearest(self, vectors: Sequence[Floats], k: int) -> list[list[int]]:
+        """For each vector about the `k` nearest."""
+        return [self._near(vector, k).tolist() for vector in vectors]
+
+    def matching(self, terms: NDArray[np.uint32], k: int) -> list[int]:
+        """The `k` with the highest BM25."""
+        return self._words.matching(k, self._among) if len(terms) else []
+
+    def told(self, span: tuple[int, int], k: int) -> list[int]:
+        """The last `k` that were told in a stretch of time."""
+        time = self._rows["time"]
+        rows = np.flatnonzero((time >= span[0]) & (time < span[1]))
+        rows = rows[self._among.may(rows)]
+        found: list[int] = rows[np.argsort(time[rows], kind="stable")][-k:].tolist()
+        return found
+
+    def sample(self, k: int) -> list[int]:
+        """Some, drawn evenly."""
+        found: list[int] = self._among.drawn[:k].tolist()
+        return found
