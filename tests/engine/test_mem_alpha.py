@@ -289,6 +289,24 @@ def test_erasing_a_turn_takes_all_that_it_alone_gave(scripted: Scripted) -> None
     assert memory.verify().problems == ()
 
 
+def test_an_entry_stands_on_the_entry_that_lent_it_words(scripted: Scripted) -> None:
+    memory, _ = scripted(
+        calls(call("semantic_insert", "The code is xyzzy.")),
+        calls(call("semantic_insert", "Xyzzy opens the gate.", None, 1)),
+        calls(call("semantic_insert", "Ana sails.", None, 1)),
+        calls(),
+    )
+    first = say(memory, "The code is xyzzy.")
+    second = say(memory, "It opens the gate.", "2026-01-02")
+    third = say(memory, "I sail.", "2026-01-03")
+    sources = {record.text: set(record.sources) for record in held(memory)}
+    assert sources["Xyzzy opens the gate."] == {first.ids[0], second.ids[0]}
+    assert sources["Ana sails."] == {third.ids[0]}
+    memory.forget([first.ids[0]], user_id="ana")
+    assert memory.wait()
+    assert texts(memory, "semantic") == ["Ana sails."]
+
+
 def test_undo_takes_a_step_back(scripted: Scripted) -> None:
     memory, _ = scripted(
         MOVED, calls(call("core_update", "Ana lives in Oslo."), call("semantic_delete", "", 2))
