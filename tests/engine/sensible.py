@@ -12,7 +12,7 @@ from engine.managing import sorting, useful
 from engine.replies import diary, filing, remembering, thinking
 from engine.sessioning import units
 from engine.shelving import profiling, shelving
-from engine.summing import calling, controlling
+from engine.summing import calling, controlling, running
 from engram import Memory
 from engram.kernel.chat import ChatRequest
 from engram.operators.extraction.rules import extract_by_rules
@@ -56,6 +56,7 @@ def _one_tea(memory: Memory) -> str:
 SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "mem0": taking_facts,
     "a_mem": filing,
+    "hema": running,
     "memgpt": calling,
     "mem_alpha": keeping,
     "memgas": units,

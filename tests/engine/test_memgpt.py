@@ -15,7 +15,7 @@ from engram import Memory, Record
 from engram.kernel.chat import ChatRequest
 from engram.kernel.errors import ConfigError, ModelUnavailable
 from engram.operators.summaries.pressure import Window
-from engram.operators.summaries.sizes import shortened, tokens
+from engram.operators.summaries.sizes import AROUND, shortened, tokens
 from engram.policies.memgpt import MemGPT
 from engram.testing.builders import a_record
 from engram.testing.doubles import ScriptedModel
@@ -155,7 +155,7 @@ def test_a_warning_at_70_percent_and_a_flush_at_100_into_a_recursive_summary(scr
     memory, model = scripted(reply, window=1000)
     usage = [say(memory, number(count), f"2026-01-{count + 1:02}").usage for count in range(16)]
     empty = tokens('{"block": "persona", "characters": "0 of 2000", "lines": []}\n' * 2) - 1
-    size = tokens(number(0)) + 12
+    size = tokens(number(0)) + AROUND
     warned = [count for count, prompt in enumerate(model.asked) if "Memory pressure" in prompt]
     first = next(n for n in range(20) if empty + n * size > 700) - 1
     assert warned[0] == first

@@ -18,7 +18,7 @@ from engram.operators.summaries.desk import Desk
 from engram.operators.summaries.pressure import Window
 from engram.operators.summaries.quoting import line
 from engram.operators.summaries.running import Running
-from engram.operators.summaries.sizes import tokens
+from engram.operators.summaries.sizes import AROUND, tokens
 
 __all__ = ["SUMMARY", "MainContext"]
 
@@ -26,7 +26,6 @@ SUMMARY = "summary"
 """The name of the block that holds the recursive summary."""
 _MANY = 20  # calls of a reply that count
 _MATTERS = 0.9  # from which importance on a fact is taken down by rule
-_AROUND = 12  # tokens of a message's speaker and time
 _QUARTER = 4  # of the window is what one message may take
 
 
@@ -59,7 +58,7 @@ class MainContext:
     def taken(self, *more: Record) -> int:
         """The tokens of the context, with `more` messages."""
         longest = self.window.size // _QUARTER
-        messages = sum(_AROUND + min(longest, tokens(turn.text)) for turn in [*self.queue, *more])
+        messages = sum(AROUND + min(longest, tokens(turn.text)) for turn in [*self.queue, *more])
         return tokens("\n".join(self.desk.quoted())) + tokens(self.summary) + messages
 
     def pressure(self, new: Sequence[Record]) -> bool:

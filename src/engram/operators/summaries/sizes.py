@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from engram.kernel.record import Record
 
-__all__ = ["groups_within", "last_within", "shortened", "tokens"]
+__all__ = ["AROUND", "groups_within", "last_within", "shortened", "tokens"]
 
 CUT = " […]"
+AROUND = 16
+"""Tokens of a quoted message beside its text: speaker, time, and signs."""
 
 
 def tokens(text: str) -> int:
@@ -38,11 +40,11 @@ def last_within(turns: Sequence[Record], most: int) -> tuple[Record, ...]:
 
 
 def groups_within(turns: Sequence[Record], most: int) -> Iterator[list[Record]]:
-    """The turns in order, in groups of at most `most` tokens, but at least a turn each."""
+    """The turns in order, in groups that take at most `most` tokens quoted, but at least a turn each."""
     group: list[Record] = []
     used = 0
     for turn in turns:
-        size = tokens(turn.text)
+        size = AROUND + tokens(turn.text)
         if group and used + size > most:
             yield group
             group, used = [], 0
