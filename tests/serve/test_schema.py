@@ -47,7 +47,7 @@ def operations(running: Process) -> dict[str, Any]:
         import schemathesis
 
         schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
-        found = [result.ok() for result in schema.get_all_operations()]
+        found: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
     return {operation.label: operation for operation in found if operation.path not in STREAMS}
 
 
