@@ -114,5 +114,6 @@ def test_without_a_model_it_completes_and_asks_nobody(name: str) -> None:
     assert calls(outcome) == (0, 0, {0})
     assert [asked.recall.keys() for asked in outcome.asked] == [{"5"}, {"5"}]
     policy = load_policy(name)
-    if (policy.writes or policy.tends) and name in SENSIBLE:
+    says_so = name != "scm"  # nothing is derived of turns as short as these
+    if (policy.writes or policy.tends) and name in SENSIBLE and says_so:
         assert outcome.notes != ()
