@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 from engram.aview import AsyncView
 from engram.bound import Bound, ScopeIds, as_ids
 from engram.config import open_core
-from engram.engine import answer, check, graphs, portable, read, revise, upkeep, write
+from engram.engine import answer, check, graphs, hearing, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
 from engram.engine.progress import Progress, Stoppable
 from engram.engine.results import Imported, Left, Page, Receipt, Report
@@ -177,6 +177,28 @@ class AsyncMemory:
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, at)
         request = answer.AskRequest(searched, budget, count, min_score)
         return await self._run(answer.ask(self._bound.core, self._bound.core.present, request))
+
+    async def cited(
+        self,
+        question: str,
+        cited: str | Sequence[str],
+        *,
+        shown: Sequence[str] | None = None,
+        at: object = None,
+        everyone: bool = False,
+        **ids: Unpack[ScopeIds],
+    ) -> Receipt:
+        """Tell the policy which records an answer to the question stood on, so that it may learn from that.
+
+        For answers made elsewhere, from `search` or `context`: `ask` tells by itself. `cited` are ids of
+        records or turns, none where nothing helped; `shown` those that the answer was made from (default: all
+        that the policy would have shown). Policies that do not learn pass it over: the receipt is empty.
+        Raises `NotFound` for an id outside the scope, `Forbidden` where no id of a scope is named, unless
+        `everyone`.
+        """
+        searched = read.SearchRequest(question, self._bound.scope(ids), everyone, at=at)
+        request = hearing.CitedRequest(searched, cited, shown)
+        return await self._run(hearing.cited(self._bound.core, request))
 
     async def graph(
         self,

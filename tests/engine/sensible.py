@@ -9,8 +9,8 @@ from typing import Any
 from engine.helpers import START
 from engine.managing import calling as keeping
 from engine.managing import sorting, useful
-from engine.replies import diary, filing, remembering, thinking
-from engine.sessioning import units
+from engine.replies import diary, filing, outlining, remembering, thinking
+from engine.sessioning import topics, units
 from engine.shelving import profiling, shelving
 from engine.summing import calling, controlling, running
 from engram import Memory
@@ -60,16 +60,16 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "memgpt": calling,
     "mem_alpha": keeping,
     "memgas": units,
-    "mem_alpha": keeping,
     "memory_r1": taking_facts,
     "caim": remembering,
     "memorybank": diary,
     "memos": lambda request: shelving(request, taking_facts),
+    "structured": outlining,
+    "rmm": topics,
     "tim": lambda request: thinking(request, taking_facts),
     "mirix": sorting,
     "scm": controlling,
     "second_me": profiling,
-    "mirix": sorting,
     "zep": taking_facts,
 }
 """What a sensible model replies to a policy's questions, by the policy's name."""

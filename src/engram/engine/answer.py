@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engram.engine.core import Core
-from engram.engine.lens import Lens
+from engram.engine.hearing import hear
+from engram.engine.lens import AsOf, Lens
 from engram.engine.performer import Performer
 from engram.engine.read import (
     SearchRequest,
@@ -22,6 +23,7 @@ from engram.engine.read import (
 from engram.engine.views import is_view
 from engram.kernel.clock import parse_time
 from engram.kernel.effects import Under
+from engram.kernel.errors import Conflict
 from engram.kernel.record import Hit
 from engram.operators import answering
 from engram.operators.answering import Answer
@@ -96,6 +98,17 @@ async def _asked(
     day = lens.moment if request.search.at is None else parse_time(request.search.at, "at")[0]
     program = answering.answered(request.search.query, context, day)
     answer: Answer = await Under(program, core.driven(performer))
+    return await _heard(core, lens, request, answer, shown)
+
+
+async def _heard(core: Core, lens: Lens, request: AskRequest, answer: Answer, shown: set[str]) -> Answer:
+    """The answer, after the policy has learned what it stands on; a view of the past teaches nothing."""
+    if answer.abstained or isinstance(lens, AsOf):
+        return answer
+    try:
+        await hear(core, request.search, {citation.id for citation in answer.citations}, shown)
+    except Conflict as conflict:  # the answer stands, and was paid for
+        return replace(answer, notes=(*answer.notes, f"the policy has not learned from it: {conflict}"))
     return answer
 
 

@@ -14,6 +14,7 @@ from engram.engine.lens import AsOf, Lens, expired
 from engram.engine.performer import Performer
 from engram.engine.results import Page
 from engram.engine.views import is_view
+from engram.kernel.changes import Changes
 from engram.kernel.clock import micros, parse_time
 from engram.kernel.effects import Read, Task, Under
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -31,6 +32,8 @@ __all__ = [
     "SearchRequest",
     "beside",
     "blocks",
+    "checked",
+    "commit_changes",
     "context",
     "get",
     "get_all",
@@ -81,7 +84,7 @@ async def search(
     put in its order before the best `k` are cut off. What the policy's read wants changed is committed,
     except through a view of the past; where the memory moved on meanwhile, it reads again.
     """
-    query, keep = _checked(request, core.policy.aside)
+    query, keep = checked(request, core.policy.aside)
     query, depth = _deepened(core, replace(query, past=isinstance(lens, AsOf)), to_pack=to_pack)
     tries = _CHANGE_TRIES
     if wordless(query.text):
@@ -102,7 +105,7 @@ async def search(
             continue
         if recall.changes and not isinstance(lens, AsOf):
             tries -= 1
-            if not await Task.of(_commit, core, query.scope, recall, performer, tries == 0):
+            if not await Task.of(commit_changes, core, query.scope, recall.changes, performer, tries == 0):
                 continue
         if depth:
             again = reranked(query.text, hits, depth, explain=query.explain)
@@ -161,7 +164,7 @@ async def packed(
 
 async def beside(core: Core, lens: Lens, request: SearchRequest) -> list[Hit]:
     """What the policy shows in every prompt besides blocks and hits, as far as the filters let it."""
-    query, keep = _checked(request, core.policy.aside)
+    query, keep = checked(request, core.policy.aside)
     performer = Performer(core, core.policy, request.scope, lens)
     query = replace(query, past=isinstance(lens, AsOf))
     found: tuple[Record, ...] = await Under(core.policy.beside(query), core.driven(performer))
@@ -250,7 +253,8 @@ def _listed(core: Core, record: Record) -> bool:
     return record.made_by in (None, core.policy.made_by)
 
 
-def _checked(request: SearchRequest, aside: Collection[str]) -> tuple[Query, Predicate | None]:
+def checked(request: SearchRequest, aside: Collection[str]) -> tuple[Query, Predicate | None]:
+    """The query, and which records it wants. Raises `InvalidInput`, and `Forbidden` without a scope."""
     whole_number(request.k, "k", 1, _MAX_K)
     unit_score(request.min_score)
     text = check_text(request.query, "query")
@@ -290,11 +294,11 @@ def _require_scope(call: str, scope: Scope, everyone: bool) -> None:
         )
 
 
-def _commit(core: Core, scope: Scope, recall: Recall, performer: Performer, last: bool) -> bool:
-    """Commit what a read wants changed; False where the memory moved on (`last`: raises `Conflict`)."""
+def commit_changes(core: Core, scope: Scope, changes: Changes, performer: Performer, last: bool) -> bool:
+    """Commit what a program wants changed; False where the memory moved on (`last`: raises `Conflict`)."""
     key = new_id(micros(core.now()) // 1000, core.store.sequence(scope.tenant).last, 0)
     try:
-        compiled = compile_changes(core, core.policy, scope, recall.changes, key, frozenset(performer.reads))
+        compiled = compile_changes(core, core.policy, scope, changes, key, frozenset(performer.reads))
         core.store.commit(Batch(tuple(compiled.ops)))
     except Conflict:
         if last:

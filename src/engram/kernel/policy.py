@@ -12,7 +12,7 @@ from engram.kernel.changes import Changes
 from engram.kernel.record import Hit, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["Policy", "Query", "Recall"]
+__all__ = ["Cited", "Policy", "Query", "Recall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,15 @@ class Recall:
     changes: Changes = field(default_factory=Changes)
 
 
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """What an answer to a query stood on: the ids `cited`, among those it was `shown` (`None`: unknown)."""
+
+    query: Query
+    cited: frozenset[str]
+    shown: frozenset[str] | None = None
+
+
 @dataclass(frozen=True)
 class Policy:
     """One memory method: what to write, how to read, what to tend. Its fields are its parameters.
@@ -74,6 +83,14 @@ class Policy:
 
     async def tend(self, scope: Scope) -> Changes:
         """What to do off the hot path: consolidation, decay, reflection."""
+        return Changes()
+
+    async def heard(self, told: Cited) -> Changes:
+        """What an answer teaches that stood on some of what it was shown: `ask` tells, or `memory.cited`.
+
+        It is done in one transaction with what it changes, and once; where the memory moved on meanwhile,
+        it is done again.
+        """
         return Changes()
 
     async def beside(self, query: Query) -> tuple[Record, ...]:
@@ -114,6 +131,11 @@ class Policy:
         `None` where it chooses, and the best hits are packed. A budget that the caller names goes before it.
         """
         return None
+
+    @property
+    def hears(self) -> bool:
+        """Whether `heard` does anything."""
+        return type(self).heard is not Policy.heard
 
     @property
     def tends(self) -> bool:

@@ -1,0 +1,1 @@
+"""Learning while in use: what answers cite changes how the next candidates are ordered."""
