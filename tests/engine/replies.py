@@ -110,3 +110,13 @@ def remembering(request: ChatRequest) -> dict[str, Any]:
         ],
         "new": [{"category": "food", "tag": "tea"}],
     }
+
+
+def outlining(request: ChatRequest) -> dict[str, Any]:
+    """What a sensible model makes of any question of `structured`: an aspect a piece, all of one topic."""
+    prompt = request.messages[-1].text
+    shown = [json.loads(line) for line in prompt.splitlines() if line.startswith("{")]
+    if "Where do they belong?" in prompt:
+        return {"filed": [{"claim": claim["claim"], "path": ["life", "talk"]} for claim in shown]}
+    told = [{"aspect": piece["text"][:20], "piece": piece["piece"], "text": piece["text"]} for piece in shown]
+    return {"scope": "what was said", "descriptions": told}

@@ -241,7 +241,7 @@ def test_tokens_of_an_add(scripted: Scripted) -> None:
     memory, _ = scripted(*script)
     said = [say(memory, f"I like the tea number {n} of the shop, it is good. " * 2).usage for n in range(9)]
     assert [usage["model_calls"] for usage in said] == [1, *[2] * 8]
-    assert said[0]["tokens_in"] + said[0]["tokens_out"] < 550
+    assert said[0]["tokens_in"] + said[0]["tokens_out"] < 400
     assert max(usage["tokens_in"] + usage["tokens_out"] for usage in said) < 1000
 
 
@@ -249,3 +249,11 @@ def test_tokens_of_an_add(scripted: Scripted) -> None:
 def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="caim: "):
         CAIM(**wrong)
+
+
+def test_what_another_thought_says_already_is_no_text_for_a_merged_one(scripted: Scripted) -> None:
+    three = (BAKES, AGAIN, ("Ana cooks.", ["cooking"]))
+    memory, _ = scripted(found(*three), same([1, 2], "ana cooks."))
+    receipt = say(memory, "I bake bread on Sundays.")
+    assert sorted(record.text for record in held(memory, kind="summary")) == sorted(text for text, _ in three)
+    assert any(reason.startswith("refused 1 ") for reason in reasons(receipt))

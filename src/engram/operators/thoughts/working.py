@@ -10,6 +10,7 @@ from typing import Any
 from engram.kernel.changes import Add, Change, Changes, Merge, Retire, Revise
 from engram.kernel.record import Record
 from engram.operators.notes.note import borrowed
+from engram.operators.retrieval.stated import folded
 
 __all__ = ["Held", "Merged", "Working"]
 
@@ -55,6 +56,7 @@ class Working:
     adds: list[Add] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     refused: int = 0
+    said: set[str] = field(default_factory=set)
 
     def forget(self, one: Held, by: Sequence[Held], reason: str) -> bool:
         """Hide a thought from when `by`, the new ones beside it, were said; a new one is not added at all."""
@@ -73,12 +75,16 @@ class Working:
     def merge(self, chosen: Sequence[Held], into: Merged, beside: Iterable[Held]) -> bool:
         """Let thoughts become one, in the place of the oldest that is kept.
 
-        It stands on all that they stand on, and on those `beside` them that lent it words.
+        It stands on all that they stand on, and on those `beside` them that lent it words. What another one
+        says already is refused.
         """
-        if len(chosen) < 2 or any(one.settled for one in chosen) or not into.text.strip():
+        others = {str(place): one for place, one in enumerate(beside) if one not in chosen}
+        taken = {folded(one.text) for one in others.values()} | self.said
+        usable = len(chosen) > 1 and into.text.strip() and folded(into.text) not in taken
+        if not usable or any(one.settled for one in chosen):
             self.refused += 1
             return False
-        others = {str(place): one for place, one in enumerate(beside) if one not in chosen}
+        self.said.add(folded(into.text))
         texts = {place: one.text for place, one in others.items()}
         lent = borrowed(into.text, "\n".join(one.text for one in chosen), texts)
         stands_on = [*chosen, *(others[place] for place in lent)]
