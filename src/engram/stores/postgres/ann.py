@@ -11,7 +11,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log1p
 from typing import Any
 
@@ -37,6 +37,7 @@ _DRIFT = 0.05  # share of a scope by which it may change until it is measured an
 _SCOPES = 64
 _WIDEST, _NARROWEST = 1000, 200  # of pgvector's list of candidates
 _SCANNED = 100_000
+_PAUSE = 30 * 60 * 1_000_000  # microseconds that end a session where no run does
 _EVER = 0  # a moment that nothing has ended before
 
 
@@ -49,6 +50,7 @@ class Measured:
     census: Census
     share: float  # per cent of the table's pages in which a sample is
     often: dict[int, int] | None = None
+    drawn: dict[tuple[int, str | None, tuple[str, ...]], list[str]] = field(default_factory=dict)
 
     def holds(self, last: int, erasures: int) -> bool:
         """Whether it still does: while the scope has changed little, and nothing was erased."""
@@ -65,7 +67,7 @@ class Candidates:
 
     def census(self, scope: Scope, among: Among) -> Census | None:
         """Figures of a scope; `None` where its tenant has no indexes."""
-        known = self._known(scope, among)
+        known = self._known(scope, among, fresh=True)
         return None if known is None else known.census
 
     def often(self, scope: Scope, terms: Sequence[int], among: Among) -> list[int]:
@@ -133,8 +135,15 @@ class Candidates:
     def sample(self, scope: Scope, k: int, among: Among) -> list[str]:
         """About `k` entries drawn evenly, the same ones as long as nothing changes."""
         known = self._known(scope, among)
-        share = 100.0 if known is None else min(100.0, known.share * max(1.0, 5 * k / _SAMPLE))
-        return self._database.read(lambda session: _sampled(session, scope, k, among, share), scope.tenant)
+        if known is None:
+            return []
+        asked = (k, among.made_by, among.kinds)
+        if asked not in known.drawn:  # what ends meanwhile is not found any more by whoever reads it
+            share = min(100.0, known.share * max(1.0, 5 * k / _SAMPLE))
+            known.drawn[asked] = self._database.read(
+                lambda session: _sampled(session, scope, k, among, share), scope.tenant
+            )
+        return known.drawn[asked]
 
     def around(self, scope: Scope, ids: Sequence[str], reach: int) -> list[list[Entry]]:
         """Each entry among those next to it in its stream, by (time, arrival)."""
@@ -174,11 +183,13 @@ class Candidates:
         rows = self._database.read(lambda session: session.ask((_SQL["told"], values))[0], scope.tenant)
         return [Told(*row) for row in rows]
 
-    def _known(self, scope: Scope, among: Among) -> Measured | None:
-        """What is known of a scope, measured anew where it has changed; `None` without indexes."""
+    def _known(self, scope: Scope, among: Among, *, fresh: bool = False) -> Measured | None:
+        """What is known of a scope, with `fresh` measured anew if it has changed; `None` without indexes."""
         key = (scope, among.aside, among.standing)
         with self._lock:
             held = self._measured.get(key)
+        if held is not None and not fresh:
+            return held
         known = self._database.read(lambda session: self._look(session, scope, among, held), scope.tenant)
         with self._lock:
             if known is None:
@@ -206,14 +217,17 @@ def _measure(session: Session, scope: Scope, among: Among) -> tuple[Census, floa
     need = Conditions(_READ)
     need.records_of(scope)
     counted, names = session.ask(
-        (_SQL["counts"], {"asked": asked}), (_SQL["names"].format(where=need.where), need.values)
+        (_SQL["count"], {"asked": asked}), (_SQL["names"].format(where=need.where), need.values)
     )
-    turns, streams = (value or 0 for value in counted[0])
+    turns = counted[0][0] or 0
     share = min(100.0, 100.0 * _SAMPLE / max(1, turns))
     ids = _sampled(session, scope, _SAMPLE // 10, _anybody(among), share)
-    saying = session.ask((_SQL["saying"], {"ids": ids, "tenant": scope.tenant}))[0]
+    drawn = {"ids": ids, "tenant": scope.tenant, "pause": _PAUSE}
+    session.do(_SQL["by_index"])
+    opening, saying = session.ask((_SQL["opening"], drawn), (_SQL["saying"], drawn))
+    sessions = round(turns * float(opening[0][0] or 0))
     tokens, assistant = (float(value or 0) for value in saying[0])
-    return Census(turns, streams, tokens, assistant, tuple(row[0] for row in names)), share
+    return Census(turns, sessions, tokens, assistant, tuple(row[0] for row in names)), share
 
 
 def _common(session: Session, scope: Scope, among: Among, known: Measured) -> dict[int, int]:

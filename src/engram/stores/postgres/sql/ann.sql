@@ -16,8 +16,16 @@ SELECT c.last, c.erasures, t.dimensions, t.filled AND EXISTS (
 )
 FROM counter c LEFT JOIN ann_tenants t ON t.tenant = %(tenant)s
 
--- name: counts
-SELECT turns, streams FROM ann_counts(%(asked)s::jsonb)
+-- name: count
+SELECT ann_count(%(asked)s::jsonb)
+
+-- name: opening
+SELECT avg((p.time IS NULL OR (n.run_key IS NULL AND n.time - p.time > %(pause)s::bigint))::integer)
+FROM unnest(%(ids)s::text[]) AS k (id) JOIN ann n ON n.tenant = %(tenant)s AND n.id = k.id
+LEFT JOIN LATERAL (
+    SELECT b.time FROM ann b WHERE b.tenant = %(tenant)s AND b.stream = n.stream
+        AND (b.time, b.arrival) < (n.time, n.arrival) ORDER BY b.time DESC, b.arrival DESC LIMIT 1
+) p ON true
 
 -- name: saying
 SELECT avg(get_byte(r.words, 4) + get_byte(r.words, 5) * 256), avg((r.role IS NOT DISTINCT FROM 'assistant')::integer)

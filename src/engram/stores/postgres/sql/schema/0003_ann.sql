@@ -26,6 +26,7 @@ CREATE TABLE ann (
 );
 CREATE INDEX ann_stream ON ann (tenant, stream, time, arrival) WHERE stream IS NOT NULL;
 CREATE INDEX ann_time ON ann (tenant, time, arrival);
+CREATE INDEX ann_user ON ann (tenant, user_key);
 DO $$
 DECLARE name TEXT;
 BEGIN
@@ -89,14 +90,15 @@ CREATE FUNCTION ann_may(asked JSONB) RETURNS BOOLEAN LANGUAGE sql STABLE SET sea
     SELECT coalesce(sees_all() OR asked->>'tenant' = seen_tenant(), false)
 $$;
 
--- How many there are, in how many streams; whatever is no episode is one by itself.
-CREATE FUNCTION ann_counts(asked JSONB) RETURNS TABLE (turns BIGINT, streams BIGINT)
+-- How many there are.
+CREATE FUNCTION ann_count(asked JSONB) RETURNS BIGINT
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE found BIGINT;
 BEGIN
     IF ann_may(asked) THEN
-        RETURN QUERY EXECUTE 'SELECT count(*), count(DISTINCT n.stream) + count(*) FILTER (WHERE n.stream IS NULL) '
-            'FROM ann n WHERE ' || ann_where(asked);
+        EXECUTE 'SELECT count(*) FROM ann n WHERE ' || ann_where(asked) INTO found;
     END IF;
+    RETURN found;
 END $$;
 
 -- Some of them, drawn evenly; `share` is the share of the table's pages that is looked at, in per cent.
