@@ -28,7 +28,8 @@ LARGE = 100_000
 
 _PAGE = 5000
 _NAMED = ("fact", "entity")
-_WINDOW, _SESSION = 1, 2
+_SESSION = 2
+_TURNS = Breadth(sample=150)
 _SESSIONS = Breadth(each=20, more=1.0, sample=0, reach=256)
 
 
@@ -185,7 +186,7 @@ class LargeIndex:
         self._store, self._scope, self._dimensions = store, scope, dimensions
         self._aside = tuple(sorted(aside))
         self._census = census
-        self._breadth = breadth or Breadth()
+        self._breadth = breadth or _TURNS
         self.stated, self.named, self.alike = _Facts(lookups), _Names(lookups), _Likeness(lookups)
 
     def __len__(self) -> int:
@@ -289,11 +290,11 @@ class LargeIndex:
         return [(told.time, told.id) for told in found[max(0, len(found) - (last or len(found))) :]]
 
     def _at(self, level: int) -> Breadth:
-        """How many are looked at: a window is found by any of its turns, a session is read whole."""
+        """How many are looked at: what is beside a find is a candidate too, a session is read whole."""
         if level == _SESSION:
             return _SESSIONS
         reach = self._breadth.reach
-        return replace(self._breadth, reach=2 * reach, spread=reach) if level == _WINDOW else self._breadth
+        return replace(self._breadth, reach=2 * reach, spread=reach)
 
     def _among(self, now: int, made_by: str | None, kinds: Collection[str]) -> Among:
         return Among(now, made_by, tuple(sorted(kinds)), self._aside)
