@@ -61,51 +61,59 @@ def topics(memory: Memory) -> list[str]:
     return sorted(record.text for record in held(memory, kind="entity"))
 
 
-def test_a_long_text_becomes_aspects_under_topics_step_by_step(scripted: Scripted) -> None:
-    memory, model = scripted(
-        TRIP, filed((1, "Travel > Lisbon > Stay"), (1, "Money"), (2, "Money > Travel costs")),
-        outline("A dinner in Lisbon.", ("Food", 1, "They ate fish.")), filed((1, "travel > LISBON")),
-    )  # fmt: skip
-    first = say(memory, LONG, "2026-01-02")
-    assert first.usage["model_calls"] == 2
+NAME = "Hotel (A trip to Lisbon is planned.)"
+DINNER = outline("A dinner in Lisbon.", ("Food", 1, "They ate fish."))
+PATHS = filed((1, "Travel > Lisbon > Stay"), (1, "Money"), (2, "Money > Travel costs"))
+
+
+def test_a_long_text_becomes_aspects_with_scope_and_descriptions(scripted: Scripted) -> None:
+    memory, model = scripted(TRIP, PATHS)
+    receipt = say(memory, LONG, "2026-01-02")
+    assert receipt.usage["model_calls"] == 2
     hotel, cost = held(memory, kind="summary")
-    assert hotel.text == (
-        "Hotel (A trip to Lisbon is planned.)\n- The hotel is by the river.\n- It has a garden."
-    )
+    assert hotel.text == f"{NAME}\n- The hotel is by the river.\n- It has a garden."
     assert hotel.metadata == {
         "aspect": "Hotel",
         "scope": "A trip to Lisbon is planned.",
         "descriptions": ["The hotel is by the river.", "It has a garden."],
     }
-    assert hotel.sources == cost.sources == (first.ids[0],)
-    assert topics(memory) == [
-        "Money",
-        "Money > Travel costs",
-        "Travel",
-        "Travel > Lisbon",
-        "Travel > Lisbon > Stay",
-    ]
+    assert hotel.sources == cost.sources == (receipt.ids[0],)
+    assert "none yet" in model.asked[1]
+    assert '{"claim": 1, "text": "Hotel (A trip' in model.asked[1]
+
+
+def test_aspects_are_filed_under_topics_that_are_there_and_new_ones(scripted: Scripted) -> None:
+    memory, model = scripted(TRIP, PATHS, DINNER, filed((1, "travel > LISBON")))
+    first = say(memory, LONG, "2026-01-02")
+    five = ["Money", "Money > Travel costs", "Travel", "Travel > Lisbon", "Travel > Lisbon > Stay"]
+    assert topics(memory) == five
     assert edges(memory, "subtopic_of") == {
         ("Money > Travel costs", "Money"),
         ("Travel > Lisbon", "Travel"),
         ("Travel > Lisbon > Stay", "Travel > Lisbon"),
     }
-    name = "Hotel (A trip to Lisbon is planned.)"
-    assert {target for source, target in edges(memory, "about") if source == name} == {
-        "Travel > Lisbon > Stay",
-        "Money",
-    }
-    assert "none yet" in model.asked[1]
-    assert '{"claim": 1, "text": "Hotel (A trip' in model.asked[1]
+    above = {target for source, target in edges(memory, "about") if source == NAME}
+    assert above == {"Travel > Lisbon > Stay", "Money"}
     second = say(memory, "At night we ate fish by the sea. " * 20, "2026-01-05")
     assert second.usage["model_calls"] == 2
     assert "Travel > Lisbon > Stay" in model.asked[3]
-    assert len(topics(memory)) == 5
+    assert topics(memory) == five
     assert ("Food (A dinner in Lisbon.)", "Travel > Lisbon") in edges(memory, "about")
     lisbon = next(record for record in held(memory, kind="entity") if record.text == "Travel > Lisbon")
     assert lisbon.sources == (first.ids[0], second.ids[0])
     memory.undo(second.derived or "", user_id="ana")
     assert len(held(memory, kind="summary")) == 2
+    assert memory.verify().problems == ()
+
+
+def test_a_topic_stays_as_long_as_something_that_was_filed_under_it(scripted: Scripted) -> None:
+    memory, _ = scripted(TRIP, PATHS, DINNER, filed((1, "Travel > Lisbon")))
+    first = say(memory, LONG, "2026-01-02")
+    say(memory, "At night we ate fish by the sea. " * 20, "2026-01-05")
+    memory.forget([first.ids[0]], user_id="ana")
+    assert memory.wait()
+    assert topics(memory) == ["Travel", "Travel > Lisbon"]
+    assert [record.metadata["aspect"] for record in held(memory, kind="summary")] == ["Food"]
     assert memory.verify().problems == ()
 
 
