@@ -35,6 +35,7 @@ NOT_RUN = {
     r"make\b": "works on the whole checkout; that the targets exist is tested",
     r"engram bench \.\./shared/data\b": "needs the development conversations",
     r"engram bench speed\b(?!.*--n)": "takes minutes",
+    r"engram bench ann\b": "takes minutes",
     r"engram .*\bsentence-transformers:": "downloads a model",
     r"engram .*\bopenai:": "asks a server",
     r"engram serve\b": "goes on until it is stopped; tests/serve starts it",

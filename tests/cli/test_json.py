@@ -150,6 +150,7 @@ def test_every_command_with_json_is_on_the_page() -> None:
     assert speaking == set(documented())
     assert speaking - {named(call) for call in CALLS} == {
         "bench speed",
+        "bench ann",
         "bench plot",
         "serve",
     }  # take long, need lines, go on until stopped

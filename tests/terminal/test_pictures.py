@@ -65,6 +65,18 @@ def test_speed_is_measured_shown_and_drawn(reader: Terminal, tmp_path: Path) -> 
     assert [name for name in FIGURES if name not in drawn.said("desc")] == []
 
 
+@pytest.mark.timeout(180)
+@drives("bench ann")
+def test_large_scopes_are_measured_and_shown(reader: Terminal, tmp_path: Path) -> None:
+    seen = reader.run("bench", "ann", "--n", "200", "--keep", str(tmp_path))
+    assert "200 records" in seen.words
+    assert "recall@10 of exact, dense 1.000 ≥ 0.950 ok" in seen.words
+    assert "the index on disk" in seen.words
+    assert "…" not in seen.words
+    assert seen.width <= 80
+    assert (tmp_path / "200" / "memory.db.ann").is_dir()
+
+
 @drives("stats")
 def test_memory_over_time_is_drawn(reader: Terminal, kept: Kept, tmp_path: Path) -> None:
     picture = tmp_path / "time.svg"

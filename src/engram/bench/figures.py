@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 __all__ = ["Figure", "Unit"]
 
-Unit = Literal["ms", "/s", "MB"]
+Unit = Literal["ms", "/s", "MB", "share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Figure:
         """A value in this figure's unit."""
         if self.unit == "/s":
             return f"{value:,.0f}/s"
+        if self.unit == "share":
+            return f"{value:.3f}"
         return f"{value:,.0f} MB" if self.unit == "MB" else f"{value:,.{3 if value < 10 else 0}f} ms"
 
     def to_dict(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from engram.memory import Memory
 from engram.models import load_embedder
 from engram.operators.retrieval.codec import encode
 
-__all__ = ["main"]
+__all__ = ["main", "resident"]
 
 BULK = 1000
 BLOCKS, EACH = 10, 20
@@ -158,10 +158,10 @@ def _open(folder: str, policy: str, n: int) -> None:
         first = _timed(memory.search, "What did Ottilie say about the garden?", user_id=USER)
         for question in asked:
             memory.search(question, user_id=USER)
-        print(json.dumps({"first_search": 1000 * first, **_resident()}))
+        print(json.dumps({"first_search": 1000 * first, **resident()}))
 
 
-def _resident() -> dict[str, float]:
+def resident() -> dict[str, float]:
     """Memory of this process in MB, now and at its peak; the peak for both where the system tells no more."""
     status = Path("/proc/self/status")
     if status.exists():

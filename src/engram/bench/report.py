@@ -80,13 +80,13 @@ def _categories(measured: Sequence[Measured]) -> Table:
     return table
 
 
-def speed_table(figures: Sequence[Figure], width: int = 100) -> Table:
+def speed_table(figures: Sequence[Figure], width: int = 100, title: str = "Speed") -> Table:
     """Each figure, what it is held against, and whether it stands; a heading for each size of store.
 
     Where it would be wider than `width` columns, what a figure is held against stands on a line below it.
     """
     narrow = width < WIDE
-    table = _table("Speed, against floors measured in the same run")
+    table = _table(f"{title}, against floors measured in the same run")
     table.add_column("what", no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
     if not narrow:

@@ -16,7 +16,7 @@ from engram.bench.figures import Figure
 from engram.config import DEFAULT_POLICY, load_policy
 from engram.kernel.errors import StoreError
 
-__all__ = ["SIZES", "measure"]
+__all__ = ["SIZES", "measure", "one_thread"]
 
 SIZES = (1_000, 10_000, 100_000)
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -33,8 +33,7 @@ def measure(
     """
     name = policy or DEFAULT_POLICY
     load_policy(name)
-    for variable in _THREADS:
-        os.putenv(variable, "1")  # for the processes started here; they import numpy after it is set
+    one_thread()
     first: Mapping[str, float] | None = None
     for n in sizes:
         step(f"a store of {n:,} records")
@@ -49,6 +48,12 @@ def measure(
             yield Figure("single add", n, found["add"], "ms", against, first["add"], most=2)
     step("starting Python")
     yield _import_time()
+
+
+def one_thread() -> None:
+    """Have the processes that are started from here use one thread for products of matrices."""
+    for variable in _THREADS:
+        os.putenv(variable, "1")  # they import numpy after it is set
 
 
 def _probe(role: str, folder: str, policy: str, n: int) -> dict[str, float]:

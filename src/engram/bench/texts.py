@@ -9,7 +9,7 @@ from functools import cache
 from itertools import accumulate, product
 from typing import Any
 
-__all__ = ["NAMES", "questions", "turns"]
+__all__ = ["COMMON", "NAMES", "questions", "turns", "vocabulary"]
 
 NAMES = ("Ottilie", "Barnaby")
 WORDS = 20_000
@@ -26,11 +26,11 @@ _SYLLABLE_TEXT = (
     "ba bel cor da den el fa gar hol in jo ka kel la lam mi mor na nel or pa pel qui ra rav ri sa sol ta tam "
     "te u un va vel wa wic yor ze dle fer gan let mer pet ric son ter ver wold"
 )
-_COMMON, _SYLLABLES = _COMMON_TEXT.split(), _SYLLABLE_TEXT.split()
+COMMON, _SYLLABLES = _COMMON_TEXT.split(), _SYLLABLE_TEXT.split()
 
 
 @cache
-def _vocabulary() -> tuple[str, ...]:
+def vocabulary() -> tuple[str, ...]:
     """Common English words first, then words of two and three made-up syllables, shorter ones more common."""
     dice = random.Random(7)  # noqa: S311 - the same on every run
     made: list[str] = []
@@ -38,7 +38,7 @@ def _vocabulary() -> tuple[str, ...]:
         words = ["".join(parts) for parts in product(_SYLLABLES, repeat=length)]
         dice.shuffle(words)
         made += words
-    return tuple(dict.fromkeys([*_COMMON, *made]))[:WORDS]
+    return tuple(dict.fromkeys([*COMMON, *made]))[:WORDS]
 
 
 @cache
@@ -51,7 +51,7 @@ def turns(count: int, *, start: int = 0) -> Iterator[dict[str, Any]]:
 
     `start` is the number of the first; the same number is always the same message.
     """
-    words, weights = _vocabulary(), _weights()
+    words, weights = vocabulary(), _weights()
     for number in range(start, start + count):
         dice = random.Random(number)  # noqa: S311
         said = dice.choices(words, cum_weights=weights, k=dice.randint(10, 60))
@@ -71,7 +71,7 @@ def questions(count: int, among: int) -> list[str]:
     for _ in range(count):
         number = dice.randrange(among)
         turn = next(turns(1, start=number))
-        rare = [word for word in turn["content"].lower().strip(".").split() if word not in _COMMON]
+        rare = [word for word in turn["content"].lower().strip(".").split() if word not in COMMON]
         picked = dice.sample(rare, min(4, len(rare))) or ["garden"]
         found.append(f"What did {turn['name']} say about {' '.join(picked)}?")
     return found

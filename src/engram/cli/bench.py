@@ -22,7 +22,7 @@ T = TypeVar("T")
 bench = typer.Typer(
     cls=DefaultGroup,
     no_args_is_help=True,
-    help="Measure recall (bench PATH…) or speed (bench speed).",
+    help="Measure recall (bench PATH…), speed (bench speed) or large scopes (bench ann).",
     epilog="Example: [bold]engram bench conversations/ --policy rrf --k 5,10[/bold]",
 )
 
@@ -144,6 +144,36 @@ def speed(
         console.print(report.speed_table(found, console.width))
     if svg is not None:
         _draw(plots_speed.draw_speed, found, svg, quiet=json)
+
+
+@bench.command(epilog="Example: [bold]engram bench ann --n 10000,100000 --json[/bold]")
+def ann(
+    n: Annotated[str, typer.Option("--n", metavar="N,N…", help="Records in the scope.")] = "10000,100000",
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the stores there, and use those that are there."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Search in large scopes: exact, approximate, and the bare index library.
+
+    Made-up turns go into a SQLite file, the index into a file beside it;
+    it needs the extra ann. Recall is the share of what exact search finds.
+    Times are of the processor: other programs do not lengthen them.
+    """
+    from engram.bench import report
+    from engram.bench.ann import measure
+    from engram.cli.output import output, status
+
+    found = []
+    with status() as say:
+        for figure in measure(numbers(n), keep, say):
+            found.append(figure)
+            if json:
+                print(report.json_line(figure.to_dict()), flush=True)
+    if not json:
+        console = output()
+        console.print(report.speed_table(found, console.width, "Large scopes"))
 
 
 @bench.command(epilog="Example: [bold]engram bench plot results.jsonl --svg recall.svg[/bold]")

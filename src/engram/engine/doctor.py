@@ -9,11 +9,15 @@ from itertools import islice
 from engram.engine.check import entry_problems, verify
 from engram.engine.core import Core
 from engram.engine.identity import identity
+from engram.engine.large import LARGE
 from engram.engine.progress import Progress
 from engram.engine.reembed import unfinished
+from engram.engine.shelf import ANN, large_scopes
 from engram.engine.sweep import sweep
 from engram.kernel.keeping import Finding
+from engram.kernel.preselect import Beside
 from engram.kernel.protocols import Embedder, Store
+from engram.operators.retrieval.approximate import available
 
 __all__ = ["agreement", "embedder_findings", "store_findings"]
 
@@ -34,6 +38,7 @@ def store_findings(store: Store, now: datetime) -> Iterator[Finding]:
     else:
         yield Finding("purge", "ok", "nothing that was forgotten is left")
     yield from _job_findings(store, now)
+    yield from _large_findings(store)
     wanted = unfinished(info)
     if wanted:
         staged, versions = int(info.get("staged", 0)), int(info["versions"])
@@ -86,6 +91,17 @@ def agreement(core: Core, *, full: bool, progress: Progress | None = None) -> It
         yield Finding("index", "wrong", "; ".join(wrong[:_NAMED]) + more, "engram repair", "repair")
     else:
         yield Finding("index", "ok", looked)
+
+
+def _large_findings(store: Store) -> Iterator[Finding]:
+    if not isinstance(store, Beside):
+        return
+    found = large_scopes(store, None, LARGE)
+    if found and not available():
+        what = f"{len(found):,} scopes of more than {LARGE:,} records are searched exactly, which takes long"
+        yield Finding("large", "warn", what, f"{ANN}; an index is then kept in {store.beside.name}")
+    elif found:
+        yield Finding("large", "ok", f"{len(found):,} scopes of more than {LARGE:,} records")
 
 
 def _job_findings(store: Store, now: datetime) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from engram.engine.shelf import Shelf
 from engram.kernel.errors import StoreError
@@ -57,6 +57,12 @@ class Maker:
             with self._lock:
                 self._made.add(scope)
         return done
+
+    def tend(self, scopes: Iterable[Scope]) -> None:
+        """Make the files of scopes that have none, or an old one."""
+        for scope in scopes:
+            if self.shelf.usable and self.shelf.due(scope, _SHARE):
+                self.make(scope)
 
     def made(self, scope: Scope) -> bool:
         """Whether a file of the scope was made since this was last asked."""

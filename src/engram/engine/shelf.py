@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -17,12 +18,23 @@ from engram.operators.retrieval.arrays import Broken, facts_of, opened, written
 from engram.operators.retrieval.aside import SidedIndex
 from engram.operators.retrieval.mapped import MappedIndex, blocks_of, keepable
 
-__all__ = ["Shelf"]
+__all__ = ["ANN", "Shelf", "large_scopes"]
+
+ANN = "pip install 'engram[ann]'"
 
 _FORMAT = 1
 _PAGE = 5000
 _WITNESSES = 16
 _STALE = 3600.0  # seconds after which a file that was never finished is taken away
+
+
+def large_scopes(store: Store, scope: Scope | None, above: int) -> list[Scope]:
+    """The users, or agents without one, in a scope who have more than `above` records, the largest first."""
+    counts: Counter[Scope] = Counter()
+    for found, count in store.scopes(scope):
+        agent = found.agent_id if found.user_id is None else None
+        counts[Scope(found.tenant, found.user_id, agent)] += count
+    return [pattern for pattern, count in counts.most_common() if count > above]
 
 
 class Shelf:
@@ -44,11 +56,29 @@ class Shelf:
         self._store, self._identity = store, dict(identity)
         self._dimensions, self._aside = dimensions, sorted(aside)
         self._folder = folder if dimensions else None
+        self.shut = False
 
     @property
     def usable(self) -> bool:
-        """Whether there is a folder, and usearch."""
-        return self._folder is not None and available()
+        """Whether there is a folder, and usearch, and nobody has `shut` it."""
+        return self._folder is not None and not self.shut and available()
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a folder."""
+        return self._folder is not None
+
+    def due(self, scope: Scope, share: float) -> bool:
+        """Whether a scope has no file, or one behind which more than that share of its records came."""
+        path = self.path(scope)
+        if path is None or not path.exists():
+            return True
+        try:
+            facts = facts_of(path)
+        except (Broken, FileNotFoundError):
+            return True
+        behind = self._store.sequence(scope.tenant).last - int(facts["last"])
+        return behind > share * int(facts["main"]["vectors"])
 
     @property
     def files(self) -> dict[str, int]:

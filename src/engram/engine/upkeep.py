@@ -15,6 +15,7 @@ from engram.engine.performer import Performer
 from engram.engine.reembed import unfinished
 from engram.engine.results import Item, Receipt
 from engram.engine.revise import purge
+from engram.engine.shelf import ANN, large_scopes
 from engram.engine.spending import spent
 from engram.engine.turns import Shift
 from engram.engine.waking import Bell
@@ -25,6 +26,7 @@ from engram.kernel.errors import Conflict
 from engram.kernel.protocols import Batch, Committed, Job, Op, Select
 from engram.kernel.record import new_id
 from engram.kernel.scope import Scope
+from engram.operators.retrieval.approximate import available
 
 __all__ = ["scopes", "stats", "tend", "wait"]
 
@@ -63,7 +65,7 @@ async def _emptied(core: Core, shift: Shift, bell: Bell, deadline: float | None)
 async def tend(core: Core, scope: Scope, patience: float = 60.0) -> Receipt:
     """Erase what has expired, finish pending work and purges, and let the policy tend each lane in scope.
 
-    For pending work it takes at most `patience` seconds.
+    For pending work it takes at most `patience` seconds. The files of large scopes are made, or made anew.
 
     What the policy decides for all lanes is one change set; where the memory changed meanwhile, the policy
     tends it again. Raises `Conflict` where it would take too much.
@@ -85,6 +87,7 @@ async def tend(core: Core, scope: Scope, patience: float = 60.0) -> Receipt:
     erased = any(item.event == "erased" for item in items)
     owed = erased or (await Task.of(core.store.info)).get("purge") == "pending"
     state = await Task.of(purge, core) if owed else None
+    await Task.of(core.maker.tend, large_scopes(core.store, scope, core.large))
     return Receipt(tuple(items), str(committed.change_set) if committed else None, usage=usage, purge=state)
 
 
@@ -148,7 +151,7 @@ def scopes(core: Core, pattern: Scope | None) -> list[dict[str, Any]]:
 def stats(core: Core, scope: Scope | None) -> dict[str, Any]:
     """Counts and sizes: records, scopes, jobs, bytes on disk and in the cache, who made the entries.
 
-    `reembed` is there while one is not finished.
+    `reembed` is there while one is not finished, `large` where there are large scopes.
     """
     info = dict(core.store.info())
     counted = core.store.scopes(scope)
@@ -171,7 +174,20 @@ def stats(core: Core, scope: Scope | None) -> dict[str, Any]:
         "created": info.get("created"),
         "purge": info.get("purge", "done"),
         **({"reembed": _under_way(info)} if REEMBED in info else {}),
+        **_large(core, scope),
     }
+
+
+def _large(core: Core, scope: Scope | None) -> dict[str, Any]:
+    """How many large scopes there are, how many have an index in a file, and what that takes."""
+    shelf = core.maker.shelf
+    found = large_scopes(core.store, scope, core.large)
+    if not found or not shelf.possible:
+        return {}
+    files = shelf.files
+    indexed = sum(path is not None and path.name in files for path in map(shelf.path, found))
+    needs = {} if available() else {"needs": ANN}
+    return {"large": {"scopes": len(found), "indexed": indexed, "bytes": sum(files.values()), **needs}}
 
 
 def _under_way(info: Mapping[str, str]) -> dict[str, Any]:

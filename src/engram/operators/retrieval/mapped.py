@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,33 @@ from engram.operators.retrieval.query import Reading
 from engram.operators.retrieval.rows import Rows
 from engram.operators.retrieval.signals import Probe
 
-__all__ = ["MappedIndex", "blocks_of", "keepable"]
+__all__ = ["Chosen", "MappedIndex", "blocks_of", "keepable"]
 
-WIDE = Breadth(each=200, sample=400, spread=3)
+WIDE = Breadth(each=200, sample=1000, spread=3)
+ONE = Breadth(each=120, more=3.0, sample=0)  # where one signal of the turn itself is all that is asked
 SESSION = 2
 OVER = 1.3
+LEXICAL = ("bm25", "coverage", "pairs")
+ALONE = frozenset(
+    {
+        "bm25_turn", "coverage", "pairs", "dense_turn", "focus_turn", "named", "question", "log_length",
+        "assistant", "time_named", "strength", "when", "date", "session_named", "summary", "told",
+    }
+)  # fmt: skip
+"""The signals that look at a turn alone."""
 _NAMED = ("fact", "entity")
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+
+
+class Chosen(NamedTuple):
+    """What is looked at for a question: `weights` says by row how many candidates each stands for."""
+
+    reading: Reading
+    direction: Floats | None
+    averages: Averages
+    words: Words
+    weights: Mapping[int, float]
 
 
 def keepable(index: SidedIndex, graph: NDArray[np.uint8]) -> tuple[dict[str, Any], dict[str, Laid]]:
@@ -145,27 +164,33 @@ class MappedIndex(SidedIndex):
         """Leave rows where they are: the graph has them by number."""
 
     def _columns(self, asked: Asked) -> ScopeColumns:
-        averages = self._settle()
         if asked.level == SESSION or asked.depth > len(self) // 8:
             return super()._columns(asked)
+        found = self.candidates(asked)
+        return self.columns_of(asked, found) if found.weights else super()._columns(asked)
+
+    def candidates(self, asked: Asked) -> Chosen:
+        """The candidates that are looked at for a question."""
+        averages = self._settle()
         among = self._among(asked.now, asked.made_by, asked.kinds, asked.level)
         reading = self.read(asked.query)
         direction = None if asked.parts is None else self.direction(asked.parts)
-        words = Words(self._layout, self._postings, reading, averages)
+        lexical = any(name.startswith(LEXICAL) for name in asked.signals)
+        words = Words(self._layout, self._postings, reading, averages, lexical=lexical)
         weights = among.everything()
         if weights is None:
+            dense = any(name.startswith("dense_") for name in asked.signals) or not lexical
+            focus = any(name.startswith("focus_") for name in asked.signals)
             weights = preselected(
                 Source(self._rows, among, words, lambda vector, k: self._near(among, vector, k)[0]),
-                (asked.vector, direction),
-                reading.terms,
+                (asked.vector if dense else None, direction if focus else None),
+                reading.terms if lexical else reading.terms[:0],
                 asked.times,
                 turns=int(len(self) * among.share),
-                breadth=self._breadth,
+                breadth=ONE if len(asked.signals) == 1 and ALONE.issuperset(asked.signals) else self._breadth,
                 depth=asked.depth,
             )
-        if not weights:
-            return super()._columns(asked)
-        return self._scored(asked, reading, direction, averages, words, weights)
+        return Chosen(reading, direction, averages, words, weights)
 
     def _among(self, now: int, made_by: str | None, kinds: frozenset[str], level: int) -> Among:
         return Among(
@@ -173,17 +198,11 @@ class MappedIndex(SidedIndex):
             lambda: self._choose(level, now, made_by, kinds).row,
         )  # fmt: skip
 
-    def _scored(
-        self,
-        asked: Asked,
-        reading: Reading,
-        direction: Floats | None,
-        averages: Averages,
-        words: Words,
-        weights: Mapping[int, float],
-    ) -> ScopeColumns:
-        """The columns over the given rows and those next to them."""
-        at, weight = self._around(weights)
+    def columns_of(self, asked: Asked, chosen: Chosen) -> ScopeColumns:
+        """The columns over candidates and, where a signal looks around, over those next to them."""
+        reading, direction, averages, words, weights = chosen
+        alone = asked.level == 0 and ALONE.issuperset(asked.signals)
+        at, weight = self._around(weights, 0 if alone else self._breadth.reach, self._breadth.spread)
         rows = self._layout.row_at[at].astype(np.int64)
         layout, part = self._layout.excerpt(at), self._rows.excerpt(rows)
         codes, scales = self._vectors.codes(rows)
@@ -206,20 +225,27 @@ class MappedIndex(SidedIndex):
             probe.sums = self._figures.summed(different)[inverse]
         return self._filled(asked, probe, Picked(self._rows.ids, rows), weight[candidates.row])
 
-    def _around(self, weights: Mapping[int, float]) -> tuple[Ints, Floats]:
-        """Positions of candidates and of their neighbours, ascending, and how many each stands for."""
-        reach, spread = self._breadth.reach, self._breadth.spread
+    def _around(self, weights: Mapping[int, float], reach: int, spread: int) -> tuple[Ints, Floats]:
+        """Positions of candidates and of their neighbours, ascending, and how many each stands for.
+
+        Without `reach` they stand alone.
+        """
+        spread = min(reach, spread)
         rows = np.fromiter(weights, np.int64, len(weights))
         each = np.fromiter(weights.values(), np.float32, len(weights))
         at = self._layout.position[rows].astype(np.int64)
         rows, each, at = rows[at >= 0], each[at >= 0], at[at >= 0]
-        steps = np.arange(-reach - spread, reach + spread + 1)
-        every = np.unique((at[:, None] + steps).ravel())
-        every = every[(every >= 0) & (every < self._layout.size)]
+        own = at[each == 1]
+        wide, narrow = np.arange(-reach - spread, reach + spread + 1), np.arange(-reach, reach + 1)
+        beside = ((own[:, None] + wide).ravel(), (at[each != 1][:, None] + narrow).ravel())
+        every = np.sort(np.concatenate(beside))
+        every = every[np.diff(every, prepend=-1) > 0]
+        every = every[every < self._layout.size]
         every = every[self._layout.row_at[every] >= 0]
         weight = np.zeros(len(every), np.float32)
-        near = np.unique((at[each == 1][:, None] + np.arange(-spread, spread + 1)).ravel())
-        weight[np.isin(every, near)] = 1
+        near = (own[:, None] + np.arange(-spread, spread + 1)).ravel()
+        place = np.searchsorted(every, near).clip(0, max(0, len(every) - 1))
+        weight[place[every[place] == near]] = 1
         weight[np.searchsorted(every, at)] = each
         return every, weight
 

@@ -68,16 +68,23 @@ class Among:
 
 
 class Words:
-    """Where a query's words stand in the whole scope: exact BM25 of every turn that has any."""
+    """Where a query's words stand in the whole scope: exact BM25 of every turn that has any.
 
-    def __init__(self, layout: Layout, postings: Postings, reading: Reading, averages: Averages) -> None:
+    Where no signal is `lexical`, only how often they stand is looked up.
+    """
+
+    def __init__(
+        self, layout: Layout, postings: Postings, reading: Reading, averages: Averages, *, lexical: bool
+    ) -> None:
         self._layout, self._postings, self._reading = layout, postings, reading
-        found = postings.find(reading.terms)
+        found = postings.find(reading.terms if lexical else reading.terms[:0])
         if not found.times.all():
             found = found.where(found.times > 0)
         lexicon = Lexicon(layout, averages, found, reading.weights)
         self._term, self._at, self._count = lexicon.postings
         self._often = np.bincount(self._term, minlength=len(reading.terms))
+        if not lexical:
+            self._often = postings.often(reading.terms)
         self._turns = np.zeros(layout.size, np.float32)
         np.add.at(self._turns, *lexicon.by_turn())
         self._slot = np.zeros(0, np.int32)

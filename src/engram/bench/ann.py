@@ -1,0 +1,83 @@
+"""Large scopes: exact search beside approximate, and beside the bare index library."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from engram.bench.annprobe import POLICIES, SHARES
+from engram.bench.figures import Figure
+from engram.bench.speed import one_thread
+from engram.kernel.errors import ConfigError, StoreError
+from engram.operators.retrieval.approximate import available
+
+__all__ = ["figures", "measure"]
+
+
+def measure(
+    sizes: Sequence[int], keep: Path | None = None, step: Callable[[str], object] = str
+) -> Iterator[Figure]:
+    """Figures as they come, for a scope of each size; `step` is told what is under way.
+
+    With `keep` the stores stay in that folder, and those that are there already are used again. Raises
+    `ConfigError` without usearch, `StoreError` where a measuring process fails.
+    """
+    if not available():
+        raise ConfigError("bench ann needs usearch: pip install 'engram[ann]'")
+    one_thread()
+    for n in sizes:
+        held = TemporaryDirectory() if keep is None else nullcontext(str(keep / str(n)))
+        with held as folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            step(f"a store of {n:,} records and its index")
+            made = _probe("make", folder, n)
+            step(f"{n:,} records, exactly")
+            exact = _probe("exact", folder, n)
+            step(f"{n:,} records, approximately")
+            yield from figures(n, made, exact, _probe("approximate", folder, n))
+
+
+def _probe(role: str, folder: str, n: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "engram.bench.annprobe", role, folder, str(n)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise StoreError(f"measuring a scope of {n:,} records failed: {last}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def figures(
+    n: int, made: Mapping[str, Any], exact: Mapping[str, Any], near: Mapping[str, Any]
+) -> Iterator[Figure]:
+    """What the processes measured, held against each other."""
+    for policy in POLICIES:
+        yield Figure(f"recall@10 of exact, {policy}", n, near["recall"][policy], "share", least=0.95)
+    for share in SHARES:
+        yield Figure(f"recall@10, filter of {share}", n, near["recall"][share], "share")
+    for policy in (*POLICIES, *SHARES):
+        took, floor = near["took"][policy], median(exact["took"][policy])
+        what = f"search, {policy}" if policy in POLICIES else f"filter of {policy}"
+        yield Figure(what, n, median(took), "ms", "exact search", floor)
+        if policy in POLICIES:
+            late = quantiles(exact["took"][policy], n=20)[-1]
+            yield Figure("  95 of 100 within", n, quantiles(took, n=20)[-1], "ms", "exact search", late)
+            bare, signals = near[f"{policy}: bare"], near[f"{policy}: signals"]
+            yield Figure("  signals of the candidates", n, signals, "ms")
+            rest = max(0.0, median(took) - signals)
+            yield Figure("  the rest of the search", n, rest, "ms", "bare library's query", bare, most=5)
+    yield Figure("first search", n, near["first"], "ms", "exact search", exact["first"])
+    yield Figure("resident memory after it", n, near["resident"], "MB", "exact search", exact["resident"])
+    yield Figure("the index on disk", n, made["disk"], "MB", "the store", made["store"])
+    if made["seconds"]:
+        yield Figure(
+            "making the index", n, 1000 * made["seconds"], "ms", "exact: first search", exact["first"]
+        )
+        yield Figure("  memory at its peak", n, made["peak"], "MB")
