@@ -54,6 +54,7 @@ _CHANGE_TRIES = 5
 _MAX_K = 10_000
 _MAX_PAGE = 1000
 _LAST_PLACE = (1 << 63) - 1
+_Usage = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,7 @@ class SearchRequest:
 
 
 async def search(
-    core: Core,
-    lens: Lens,
-    request: SearchRequest,
-    usage: dict[str, float] | None = None,
-    *,
-    to_pack: bool = False,
+    core: Core, lens: Lens, request: SearchRequest, usage: _Usage | None = None, *, to_pack: bool = False
 ) -> list[Hit]:
     """The best records for a query, current ones of one scope only, best first; `usage` counts model calls.
 
