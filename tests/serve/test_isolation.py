@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Attack:
     record: str
     job: str
     key: str
+    before: list[str] = field(default_factory=list)
 
     def untouched(self) -> list[str]:
         """All that the victim has, as lines that do not change unless it does."""
@@ -58,7 +60,10 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
             served.told("POST", "memories", as_="acme", json=body)
         core = served.service.core
         owed = Job("", "embed", Scope("beta", VICTIM), core.now(), "digest:1", (record,), error=MARK)
-        yield Attack(served, record, core.store.commit(Batch((PutJob(owed),))).jobs[0], beta)
+        made = Attack(served, record, core.store.commit(Batch((PutJob(owed),))).jobs[0], beta)
+        made.before = made.untouched()
+        assert MARK in str(made.before)
+        yield made
 
 
 def operations() -> list[tuple[str, str]]:
@@ -138,9 +143,8 @@ def forged(attack: Attack, method: str, path: str) -> Iterator[tuple[str, dict[s
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_nothing_of_another_tenant_is_reached(attack: Attack, method: str, path: str) -> None:
-    before = attack.untouched()
-    for who in ("acme", "team", "ana", "reader"):
-        for place, options in forged(attack, method, path):
+    for who, most in (("acme", 100), ("team", 6), ("ana", 6), ("reader", 2)):
+        for place, options in islice(forged(attack, method, path), most):
             if "/events/" in path and "beta" not in str(options):
                 continue  # a stream of one's own stays open
             response = attack.house.call(method, place, as_=who, **options)
@@ -149,8 +153,7 @@ def test_nothing_of_another_tenant_is_reached(attack: Attack, method: str, path:
             if response.status_code < 300:
                 assert attack.record not in response.text, (who, place, options)
                 assert '"beta"' not in response.text, (who, place, options)
-    assert attack.untouched() == before
-    assert MARK in str(before)
+    assert attack.untouched() == attack.before
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)

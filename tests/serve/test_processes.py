@@ -17,7 +17,7 @@ from engram import Memory
 from serve.service import PATIENCE, Process, process
 
 WRITERS = 4
-ENOUGH = 60
+ENOUGH = 40
 
 
 def writing(service: Process, done: list[tuple[str, str]], tried: list[str], enough: threading.Event) -> None:

@@ -24,7 +24,7 @@ class Limits:
     `body` is for JSON, `upload` for an import. `nesting` is how deep lists and objects may stand in each
     other. `rate` is what each key may ask in a second, with up to `burst` at once after a pause; `failures`
     is what one address may fail to show a key, a minute. `concurrent` counts requests under way, `streams`
-    the event streams that stay open.
+    the event streams that stay open, `files` the exports and imports that lie on disk meanwhile.
     """
 
     body: int = 16 * _MEGABYTE
@@ -35,6 +35,7 @@ class Limits:
     failures: int = 60
     concurrent: int = 256
     streams: int = 64
+    files: int = 4
 
     def __post_init__(self) -> None:
         for field in fields(self):

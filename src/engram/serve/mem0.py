@@ -56,12 +56,22 @@ async def search(body: SearchMemories, reading: Read) -> Json:
 
 @router.get("/memories", tags=_SERVER, summary="Get memories")
 async def get_all(
-    reading: Read, user_id: Who = None, agent_id: Who = None, run_id: Who = None, app_id: Who = None
+    reading: Read,
+    user_id: Who = None,
+    agent_id: Who = None,
+    run_id: Who = None,
+    app_id: Who = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Json:
-    """Every memory of a user, an agent or a run."""
+    """The first memories of a user, an agent or a run, in order of arrival."""
     given = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id, "app_id": app_id}
     asked = ListMemories.model_validate(given)
-    return Json({"results": [memory_of(record) for record in await mem0_calls.listed(asked, reading)]})
+    results: list[dict[str, Any]] = []
+    async for record in mem0_calls.listed(asked, reading):
+        results.append(memory_of(record))
+        if len(results) == limit:
+            break
+    return Json({"results": results})
 
 
 @router.post("/v3/memories/", tags=_PLATFORM, summary="Get memories")
@@ -72,14 +82,18 @@ async def get_page(
     page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Json:
     """A page of memories, with the number of all of them."""
-    found = await mem0_calls.listed(body, reading)
-    first = (page - 1) * page_size
-    more = len(found) > first + page_size
+    first, count = (page - 1) * page_size, 0
+    results: list[dict[str, Any]] = []
+    async for record in mem0_calls.listed(body, reading):
+        if first <= count < first + page_size:
+            results.append(memory_of(record))
+        count += 1
+    more = count > first + page_size
     told: dict[str, Any] = {
-        "count": len(found),
+        "count": count,
         "next": f"/v3/memories/?page={page + 1}&page_size={page_size}" if more else None,
         "previous": f"/v3/memories/?page={page - 1}&page_size={page_size}" if page > 1 else None,
-        "results": [memory_of(record) for record in found[first : first + page_size]],
+        "results": results,
     }
     return Json(told)
 
@@ -142,9 +156,9 @@ async def delete_all(
 async def _forget_listed(asked: ListMemories, writing: Writing) -> None:
     """Erase what filters choose."""
     writing.guard.require("write")
-    found = await mem0_calls.listed(asked, Reading(writing.guard))
+    found = [record.id async for record in mem0_calls.listed(asked, Reading(writing.guard))]
     if found:
-        await writing.forget([record.id for record in found], wanted(asked.filters, asked.ids).ids)
+        await writing.forget(found, wanted(asked.filters, asked.ids).ids)
 
 
 @router.post("/reset", tags=_SERVER, summary="Erase everything")

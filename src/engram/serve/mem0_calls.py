@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = ["add", "entities", "forget_entity", "listed", "searched"]
 
 _NOW = (None, None)
 _PAGE = 1000
+_NOBODY: dict[str, str | None] = {}
 _DERIVED = {"kind": {"nin": ["episode", "entity"]}}
 
 
@@ -71,8 +72,8 @@ async def searched(body: SearchMemories, reading: Reading) -> dict[str, Any]:
     return {"results": [memory_of(hit, body.fields) for hit in hits]}
 
 
-async def listed(body: ListMemories, reading: Reading) -> list[Record]:
-    """Every memory that is asked for, in order of arrival."""
+async def listed(body: ListMemories, reading: Reading) -> AsyncIterator[Record]:
+    """Every memory that is asked for, in order of arrival; no more than a page of them is held at once."""
     if body.categories:
         raise InvalidInput("categories: engram files nothing by category; give metadata, and filter by that")
     whose = wanted(body.filters, body.ids)
@@ -80,21 +81,21 @@ async def listed(body: ListMemories, reading: Reading) -> list[Record]:
     times = {name: value for name, value in bounds.items() if value is not None}
     if times:
         whose.filters.append({"time": times})
-    found: list[Record] = []
     after: str | None = None
     while True:
         options = {**_options(whose, reading), "after": after, "limit": _PAGE}
         page = await reading.listing(whose.ids, options)
-        found += page.items
+        for record in page.items:
+            yield record
         after = page.next
         if after is None:
-            return found
+            return
 
 
 async def entities(reading: Reading) -> list[dict[str, Any]]:
     """The users, agents and runs that have memories, each with their number."""
     counts: dict[tuple[str, str], int] = {}
-    for scope in await reading.scopes(None):
+    for scope in await reading.scopes(reading.guard.reach(_NOBODY, looked_at=True)["tenant"]):
         for field in ("user_id", "agent_id", "run_id"):
             if scope[field] is not None:
                 place = field.removesuffix("_id"), scope[field]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio.to_thread
+import anyio
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from engram.kernel.errors import Conflict, InvalidInput
 from engram.serve import replies
 from engram.serve.doors import Ids, Json, Read, Write
+from engram.serve.problems import Busy
+from engram.serve.service import Service
 
 __all__ = ["router"]
 
@@ -36,14 +37,34 @@ _When = Annotated[str | None, Query(max_length=64, description="A time in ISO 86
 )
 async def export(reading: Read, ids: Ids, since: _When = None, until: _When = None) -> StreamingResponse:
     """A scope as JSON lines, which `POST /import` takes. It is complete before the first byte is sent."""
-    folder = Path(await anyio.to_thread.run_sync(tempfile.mkdtemp))
-    path = folder / "export.jsonl"
     with ExitStack() as held:
-        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        await _room(reading.guard.service, held)
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="engram-")))
+        path = folder / "export.jsonl"
         count = await reading.export(path, ids, {"since": since, "until": until})
-        gone = BackgroundTask(held.pop_all().close)
+        files = held.pop_all()
     headers = {"Content-Disposition": 'attachment; filename="engram.jsonl"', "Engram-Records": str(count)}
-    return StreamingResponse(_parts(path), media_type=_LINES, headers=headers, background=gone)
+    return _Held(_parts(path), files, headers)
+
+
+class _Held(StreamingResponse):
+    """An answer from files that are gone when it has been sent, or given up."""
+
+    def __init__(self, parts: AsyncIterator[bytes], files: ExitStack, headers: dict[str, str]) -> None:
+        super().__init__(parts, media_type=_LINES, headers=headers)
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._files:
+            await super().__call__(scope, receive, send)
+
+
+async def _room(service: Service, held: ExitStack) -> None:
+    """Take one of the places for files on disk until `held` is closed. Raises `Busy` where there is none."""
+    if service.files.locked():
+        raise Busy(f"{service.limits.files} exports and imports are under way; ask again")
+    await service.files.acquire()
+    held.callback(service.files.release)
 
 
 async def _parts(path: Path) -> AsyncIterator[bytes]:
@@ -81,7 +102,9 @@ async def import_(
         raise InvalidInput("name: expected a file's name: letters, digits, dots and dashes")
     options: dict[str, Any] = {"format": format, "infer": infer, "dry_run": dry_run}
     writing.guard.require("write")
-    with tempfile.TemporaryDirectory(prefix="engram-") as folder:
+    with ExitStack() as held:
+        await _room(writing.guard.service, held)
+        folder = held.enter_context(tempfile.TemporaryDirectory(prefix="engram-"))
         path = Path(folder) / name
         async with await anyio.open_file(path, "wb") as file:
             async for part in request.stream():

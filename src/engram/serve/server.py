@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -49,11 +50,10 @@ def serve(
     yet: nobody can tell that again. Raises `MissingExtra` without the packages of `engram[serve]`, and
     `ConfigError` where the address is taken.
     """
-    try:
-        import fastapi  # noqa: F401 - whether it is there
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtra("a service", "serve") from error
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise MissingExtra("a service", "serve")
+    import uvicorn
+
     from engram.serve.audit import Audit
     from engram.serve.service import Service
 

@@ -80,6 +80,7 @@ class Service:
         self.keyring = Keyring(KeyStore(self.core.store, self.core.clock), self.core)
         self.replays = Replays()
         self.streams = asyncio.Semaphore(self.limits.streams)
+        self.files = asyncio.Semaphore(self.limits.files)
         self._asked = Buckets(self.limits.rate, self.limits.burst)
         self._failed = Buckets(self.limits.failures / 60, self.limits.failures)
 
