@@ -215,7 +215,7 @@ def test_the_router_says_what_each_granularity_counts(open_memory: Open) -> None
         for unit in kept
         if unit.metadata["granularity"] == "session"
     ]
-    parts["turns"] = 1 / entropy(np.array(means), 0.1)
+    parts["turns"] = 1 / entropy(np.array(means, np.float64), 0.1)
     for name, part in parts.items():  # the index holds vectors in eight bits
         assert hits[0].why[f"route_{name}"] == pytest.approx(part / sum(parts.values()), abs=2e-3)
     assert {"walk", "dense_turn"} <= hits[0].why.keys()
@@ -227,7 +227,7 @@ def test_a_turn_is_found_by_its_session(open_memory: Open) -> None:
     memory.tend(user_id="ana")
     hits = memory.search("Where does the cat sleep?", user_id="ana", k=3)
     assert all(hit.record.kind == "episode" for hit in hits)
-    assert {hit.text for hit in hits[:2]} <= {text for run, texts in TALKS for text in texts if "cat" in text}
+    assert {hit.text for hit in hits[:2]} <= {text for _, texts in TALKS for text in texts if "cat" in text}
     scores = [hit.score for hit in hits]
     assert scores == sorted(scores, reverse=True)
     asked = memory.search("cat", user_id="ana", filters={"kind": "summary"})

@@ -26,7 +26,7 @@ def fitted(values: Floats) -> Floats:
     for _ in range(100):
         weight, mean, deviation = _estimated(values, shares)
         logs = np.log(weight)[:, None] + norm.logpdf(values, mean[:, None], deviation[:, None])
-        bound = float(logsumexp(logs, axis=0).mean())
+        bound = float(np.mean(np.asarray(logsumexp(logs, axis=0))))
         shares = np.exp(logs - logsumexp(logs, axis=0))
         if abs(bound - before) < 1e-3:
             break
@@ -96,7 +96,7 @@ def test_entropy_and_weights_equal_an_independent_computation(temperature: float
     draw = np.random.default_rng(5)
     similarities = {name: draw.uniform(-0.2, 0.9, 40) for name in ("session", "turns", "summary", "keywords")}
     known = {
-        name: float(shannon(np.exp(values / temperature - logsumexp(values / temperature))))
+        name: float(shannon(np.exp(values / temperature - np.asarray(logsumexp(values / temperature)))))
         for name, values in similarities.items()
     }
     for name, values in similarities.items():

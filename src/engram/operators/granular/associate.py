@@ -76,7 +76,8 @@ async def _near(nodes: Sequence[_Node], candidates: int) -> list[Near]:
     texts = tuple(node.text for node in nodes)
     turns = sum(not ref.startswith("#") for ref in own)
     kept = await Similar(texts, candidates + turns, _KINDS, floor=-1.0)
-    rows = await embedded(texts)
+    several = any(node.session for node in nodes)
+    rows = await embedded(texts) if several else np.zeros((len(nodes), 1), np.float32)
     number = np.array([node.session for node in nodes])
     found: list[Near] = []
     for node, row, pairs in zip(nodes, rows, kept, strict=True):
