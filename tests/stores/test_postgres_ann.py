@@ -128,8 +128,11 @@ def site(postgres_server: str) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("user", [None, "u3"])
-def test_most_of_the_nearest_are_found(site: Site, user: str | None) -> None:
+@pytest.mark.parametrize("few", [0, PostgresStore.few])
+def test_most_of_the_nearest_are_found(site: Site, user: str | None, few: int) -> None:
+    """By the index over vectors, and one by one."""
     scope = replace(ACME, user_id=user)
+    site.store.few = few
     asked = site.embedder.embed(site.texts[5:400:20])
     own = np.array([user in (None, record.scope.user_id) for record in site.records])
     k = 50
@@ -142,6 +145,7 @@ def test_most_of_the_nearest_are_found(site: Site, user: str | None) -> None:
         assert abs(near[0][1] - cosines.max()) < 0.01
         hits += len(exact & {id for id, _ in near})
     assert hits >= 0.95 * k * len(asked)
+    site.store.few = PostgresStore.few
 
 
 def test_terms_are_counted_and_matched(site: Site) -> None:
@@ -367,6 +371,23 @@ def small(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same in fewer dimensions."""
     cut = vectors[:, :64]
     return np.asarray(cut / np.linalg.norm(cut, axis=1, keepdims=True), np.float32)
+
+
+def test_many_records_get_an_inverted_file(site: Site, other: Other) -> None:
+    store = other.store
+    with connect(store.target) as link:
+        ann_build.drop_vectors(link)
+        ann_build.build(link, "acme", graph=10)
+        found = link.execute(
+            "SELECT indexdef FROM pg_indexes WHERE starts_with(indexname, 'ann_v_')"
+        ).fetchall()
+        assert any("ivfflat" in row[0] for row in found)
+        assert ann_build.lacking(link, 10) == []
+    store.few = 0
+    for number in (0, 39):
+        assert (
+            store.nearest(ACME, list(site.vectors[number : number + 1]), 5, NOW)[0][0][0] == other.ids[number]
+        )
 
 
 def test_a_new_embedder_makes_the_indexes_void(site: Site, other: Other) -> None:

@@ -36,6 +36,7 @@ _LOOKED = 5_000  # entries that are looked at for their terms
 _DRIFT = 0.05  # share of a scope by which it may change until it is measured anew
 _SCOPES = 64
 _WIDEST, _NARROWEST = 1000, 200  # of pgvector's list of candidates
+_PROBE = 8  # such candidates that one more list of an inverted file stands for
 _SCANNED = 100_000
 _PAUSE = 30 * 60 * 1_000_000  # microseconds that end a session where no run does
 _EVER = 0  # a moment that nothing has ended before
@@ -50,6 +51,7 @@ class Measured:
     census: Census
     share: float  # per cent of the table's pages in which a sample is
     often: dict[int, int] | None = None
+    counts: dict[tuple[str | None, tuple[str, ...]], int] = field(default_factory=dict)
     drawn: dict[tuple[int, str | None, tuple[str, ...]], list[str]] = field(default_factory=dict)
 
     def holds(self, last: int, erasures: int) -> bool:
@@ -58,7 +60,9 @@ class Measured:
 
 
 class Candidates:
-    """The part of a PostgreSQL store that knows candidates."""
+    """The part of a PostgreSQL store that knows candidates; up to `few` entries are compared one by one."""
+
+    few = 20_000
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -93,12 +97,13 @@ class Candidates:
         """About `k` entries near to each vector: (id, cosine), best first."""
         if k < 1 or not len(vectors):
             return [[] for _ in vectors]
-        breadth = {"ef": str(min(_WIDEST, max(_NARROWEST, 2 * k))), "most": str(_SCANNED)}
-        asked = _asked(scope, among)
+        width = min(_WIDEST, max(_NARROWEST, 2 * k))
+        breadth = {"ef": str(width), "most": str(_SCANNED), "probes": str(width // _PROBE)}
+        asked, few = _asked(scope, among), self._few(scope, among)
         questions = [
             (
                 _SQL["nearest"],
-                {"asked": asked, "vector": _text(vector), "dimensions": len(vector), "k": k},
+                {"asked": asked, "vector": _text(vector), "dimensions": len(vector), "k": k, "few": few},
             )
             for vector in vectors
         ]
@@ -182,6 +187,20 @@ class Candidates:
         values = {"asked": asked, "since": span[0], "until": span[1], "last": last, "strength": strength}
         rows = self._database.read(lambda session: session.ask((_SQL["told"], values))[0], scope.tenant)
         return [Told(*row) for row in rows]
+
+    def _few(self, scope: Scope, among: Among) -> bool:
+        """Whether so few entries are meant that all of them are compared faster, and exactly."""
+        known = self._known(scope, among)
+        if known is None or known.census.turns <= self.few:
+            return True
+        asked = (among.made_by, among.kinds)
+        if not among.kinds:
+            return False
+        if asked not in known.counts:
+            values = {"asked": _asked(scope, among)}
+            found = self._database.read(lambda session: session.ask((_SQL["count"], values))[0], scope.tenant)
+            known.counts[asked] = found[0][0] or 0
+        return known.counts[asked] <= self.few
 
     def _known(self, scope: Scope, among: Among, *, fresh: bool = False) -> Measured | None:
         """What is known of a scope, with `fresh` measured anew if it has changed; `None` without indexes."""

@@ -13,13 +13,16 @@ from engram.kernel.errors import ConfigError, StoreError
 from engram.stores.postgres.connection import Link
 from engram.stores.postgres.queries import queries
 
-__all__ = ["build", "drop_vectors", "lacking", "pgvector"]
+__all__ = ["GRAPH", "build", "drop_vectors", "lacking", "pgvector"]
 
 _SQL = queries("ann_build")
 _ASK = queries("ann")
 _PAGE = 2000
 _MEMORY = "1GB"
 _EFFORT = 128
+GRAPH = 300_000
+"""Records up to which a graph (HNSW) is made; above, an inverted file, in a twentieth of the time."""
+_LIST = 1000  # records in a list of the inverted file that is made instead
 _VECTORS = "ann_v_"
 Step = Callable[[int, int | None], None]
 
@@ -45,12 +48,15 @@ def lacking(link: Link, least: int) -> list[tuple[str, int]]:
     ]
 
 
-def build(link: Link, tenant: str, step: Step | None = None, *, effort: int = _EFFORT) -> int:
+def build(
+    link: Link, tenant: str, step: Step | None = None, *, effort: int = _EFFORT, graph: int = GRAPH
+) -> int:
     """Make what a tenant's searches need; nothing that is there is made again. How many entries there are.
 
-    The link must be the owner's, outside a transaction. `step` is told how many records are done; `effort`
-    is HNSW's `ef_construction`: half of it takes half the time and misses more. Raises `ConfigError`
-    without pgvector, `StoreError` where another process is at it.
+    The link must be the owner's, outside a transaction. `step` is told how many records are done. `effort` is
+    HNSW's `ef_construction`: half of it takes half the time and misses more. With more than `graph` records
+    there is an inverted file instead (Jégou et al., doi:10.1109/TPAMI.2010.57). Raises `ConfigError` without
+    pgvector, `StoreError` where another process is at it.
     """
     types = _extension(link)
     row = link.execute(_SQL["dimensions"], {"tenant": tenant}).fetchone()
@@ -68,7 +74,7 @@ def build(link: Link, tenant: str, step: Step | None = None, *, effort: int = _E
             link.execute(_SQL["forget"], values)
             link.execute(_SQL["register"], values)
         _fill(link, types, values, step)
-        _index(link, types, tenant, dimensions, effort)
+        _index(link, types, tenant, dimensions, effort, graph)
         link.execute(_SQL["filled"], {"tenant": tenant, "dimensions": dimensions})
         link.execute(_SQL["analyze"])
     found = link.execute(_SQL["rows"], {"tenant": tenant}).fetchone()
@@ -103,11 +109,14 @@ def _fill(link: Link, types: str, values: dict[str, object], step: Step | None) 
             step(done, None)
 
 
-def _index(link: Link, types: str, tenant: str, dimensions: int, effort: int) -> None:
+def _index(link: Link, types: str, tenant: str, dimensions: int, effort: int, graph: int) -> None:
     """Make the tenant's indexes, while others write."""
     link.execute(_SQL["memory"], {"memory": _MEMORY})
+    found = link.execute(_SQL["rows"], {"tenant": tenant}).fetchone()
+    rows = int(found[0]) if found else 0
     terms, vectors = _names(tenant)
-    for statement, name in (("index_terms", terms), ("index_vectors", f"{vectors}{dimensions}")):
+    kind = "index_vectors" if rows <= graph else "index_lists"
+    for statement, name in (("index_terms", terms), (kind, f"{vectors}{dimensions}")):
         link.execute(
             sql.SQL(_SQL[statement]).format(
                 name=sql.Identifier(name),
@@ -115,6 +124,7 @@ def _index(link: Link, types: str, tenant: str, dimensions: int, effort: int) ->
                 types=sql.Identifier(types),
                 dimensions=sql.Literal(dimensions),
                 effort=sql.Literal(effort),
+                lists=sql.Literal(max(1, rows // _LIST)),
             )
         )
 

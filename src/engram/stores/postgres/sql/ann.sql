@@ -54,10 +54,12 @@ SELECT moment, arrival, id FROM ann_told(%(asked)s::jsonb, %(since)s::bigint, %(
 
 -- name: breadth
 SELECT set_config('hnsw.ef_search', %(ef)s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-    set_config('hnsw.max_scan_tuples', %(most)s, true), set_config('hnsw.scan_mem_multiplier', '4', true)
+    set_config('hnsw.max_scan_tuples', %(most)s, true), set_config('hnsw.scan_mem_multiplier', '4', true),
+    set_config('ivfflat.probes', %(probes)s, true), set_config('ivfflat.iterative_scan', 'relaxed_order', true)
 
 -- name: nearest
-SELECT id, cosine FROM ann_nearest(%(asked)s::jsonb, %(vector)s::text, %(dimensions)s::integer, %(k)s::integer)
+SELECT id, cosine
+FROM ann_nearest(%(asked)s::jsonb, %(vector)s::text, %(dimensions)s::integer, %(k)s::integer, %(few)s::boolean)
 
 -- name: by_index
 SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),

@@ -62,14 +62,19 @@ FOR EACH ROW WHEN (NULL::{types}.halfvec IS NULL AND
 ) EXECUTE FUNCTION ann_follow()
 
 -- name: nearest
-CREATE OR REPLACE FUNCTION ann_nearest(asked JSONB, near TEXT, dimensions INTEGER, k INTEGER)
+-- Of few entries every one is looked at, and the index over vectors is left aside.
+CREATE OR REPLACE FUNCTION ann_nearest(asked JSONB, near TEXT, dimensions INTEGER, k INTEGER, few BOOLEAN)
 RETURNS TABLE (id TEXT, cosine DOUBLE PRECISION) LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 BEGIN
     IF ann_may(asked) THEN
-        RETURN QUERY EXECUTE format('SELECT f.id, 1 - f.far FROM (SELECT n.id, n.vector::{types}.halfvec(%1$s) '
-            'OPERATOR({types}.<=>) $1::{types}.halfvec(%1$s) AS far FROM ann n WHERE %2$s AND n.vector IS NOT NULL '
-            'ORDER BY far LIMIT $2) f', dimensions, ann_where(asked)) USING near, k;
+        RETURN QUERY EXECUTE format(
+            CASE WHEN few THEN 'WITH n AS MATERIALIZED (SELECT n.id, n.vector FROM ann n WHERE %2$s) ' ELSE '' END
+            || 'SELECT f.id, 1 - f.far FROM (SELECT n.id, n.vector::{types}.halfvec(%1$s) '
+            'OPERATOR({types}.<=>) $1::{types}.halfvec(%1$s) AS far FROM '
+            || CASE WHEN few THEN 'n WHERE' ELSE 'ann n WHERE %2$s AND' END
+            || ' n.vector IS NOT NULL ORDER BY far LIMIT $2) f', dimensions, ann_where(asked)
+        ) USING near, k;
     END IF;
 END $$
 
@@ -132,6 +137,11 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON ann USING gin (terms) WHERE te
 -- name: index_vectors
 CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON ann
 USING hnsw ((vector::{types}.halfvec({dimensions})) {types}.halfvec_cosine_ops) WITH (ef_construction = {effort}) WHERE tenant = {tenant}
+
+-- name: index_lists
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON ann
+USING ivfflat ((vector::{types}.halfvec({dimensions})) {types}.halfvec_cosine_ops) WITH (lists = {lists})
+WHERE tenant = {tenant}
 
 -- name: memory
 SELECT set_config('maintenance_work_mem', %(memory)s, false), set_config('lock_timeout', '0', false)

@@ -27,6 +27,7 @@ CREATE TABLE ann (
 CREATE INDEX ann_stream ON ann (tenant, stream, time, arrival) WHERE stream IS NOT NULL;
 CREATE INDEX ann_time ON ann (tenant, time, arrival);
 CREATE INDEX ann_user ON ann (tenant, user_key);
+CREATE INDEX ann_kind ON ann (tenant, kind) WHERE kind <> 'episode';
 DO $$
 DECLARE name TEXT;
 BEGIN
