@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -14,6 +15,11 @@ import httpx
 import pytest
 
 from engram import Memory
+from engram.kernel.clock import utc_now
+from engram.kernel.operations import Job
+from engram.kernel.protocols import Batch, EndJob, PutJob
+from engram.kernel.scope import Scope
+from engram.stores import open_store
 from serve.service import PATIENCE, Process, process
 
 WRITERS = 4
@@ -137,11 +143,11 @@ def test_told_to_stop_it_ends_what_is_under_way_and_its_streams(tmp_path: Path) 
     assert record.text == "Half of it came before and half of it behind the signal."
 
 
-def events(stream: httpx.Response, count: int) -> list[dict[str, Any]]:
+def events(lines: Iterator[str], count: int) -> list[dict[str, Any]]:
     """The next events of a stream, with their names and ids."""
     found: list[dict[str, Any]] = []
     event: dict[str, Any] = {}
-    for line in stream.iter_lines():
+    for line in lines:
         name, _, value = line.partition(": ")
         if name in ("id", "event"):
             event[name] = value
@@ -154,7 +160,8 @@ def events(stream: httpx.Response, count: int) -> list[dict[str, Any]]:
 
 
 def test_changes_and_jobs_are_told_as_they_come(tmp_path: Path) -> None:
-    with process(f"sqlite:///{tmp_path}/m.db", "--no-audit") as service, service.client() as client:
+    url = f"sqlite:///{tmp_path}/m.db"
+    with process(url, "--no-audit") as service, service.client() as client:
         whose = {"user_id": "ana"}
         with (
             client.stream("GET", "/engram/v1/events/changes", params=whose) as stream,
@@ -163,7 +170,7 @@ def test_changes_and_jobs_are_told_as_they_come(tmp_path: Path) -> None:
             assert stream.headers["content-type"].startswith("text/event-stream")
             first = other.post("/engram/v1/memories", json={"messages": "The heron.", **whose}).json()
             other.post("/engram/v1/memories", json={"messages": "Not hers.", "user_id": "bo"})
-            [added] = events(stream, 1)
+            [added] = events(stream.iter_lines(), 1)
         id = first["items"][0]["id"]
         assert (added["event"], added["id"], added["version"]) == ("change", id, 1)
         assert set(added) == {"event", "id", "version", "kind", "scope"}
@@ -171,10 +178,18 @@ def test_changes_and_jobs_are_told_as_they_come(tmp_path: Path) -> None:
         assert other_half.status_code == 200
         resumed = {"Last-Event-ID": "0"}
         with client.stream("GET", "/engram/v1/events/changes", params=whose, headers=resumed) as stream:
-            [edited] = events(stream, 1)
+            [edited] = events(stream.iter_lines(), 1)
         assert (edited["id"], edited["version"]) == (id, 2)
         bad = client.get("/engram/v1/events/changes", params=whose, headers={"Last-Event-ID": "x"})
         assert bad.status_code == 422
-        with client.stream("GET", "/engram/v1/events/jobs", params=whose) as stream:
-            assert next(stream.iter_lines()).startswith("retry")
+        with (
+            client.stream("GET", "/engram/v1/events/jobs", params=whose) as stream,
+            closing(open_store(url)) as store,
+        ):
+            owed = Job("", "embed", Scope(user_id="ana"), utc_now(), "digest:1")
+            job = store.commit(Batch((PutJob(owed),))).jobs[0]
+            lines = stream.iter_lines()
+            assert [(item["id"], item["status"]) for item in events(lines, 1)] == [(job, "pending")]
+            store.commit(Batch((EndJob(job),)))
+            assert [(item["id"], item["status"]) for item in events(lines, 1)] == [(job, "ended")]
         assert service.stop() == 0
