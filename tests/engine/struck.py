@@ -41,12 +41,30 @@ def survived(
     settings: dict[str, Any] = {"policy": policy, "clock": clock, "seed": seed}
     if answers is not None:
         settings["model"] = ScriptedModel(answers)
-    left = list(said)
+    assert _told(url, settings, clock, list(said), user, rate, struck, tending=tending)
+    with Memory(url, **settings) as memory:
+        finish(memory, clock)
+        if tending:
+            memory.tend(user_id=user)
+        assert memory.verify().problems == ()
+        yield memory
+
+
+def _told(
+    url: str,
+    settings: dict[str, Any],
+    clock: Ticking,
+    left: list[dict[str, str]],
+    user: str,
+    rate: float,
+    struck: Counter[str],
+    *,
+    tending: bool,
+) -> bool:
+    """Add what is left, process after process; whether all of it was acknowledged."""
     for attempt in range(100):
-        if not left:
-            break
         with Memory(url, **settings) as memory:
-            with_faults(memory, seed * 100 + attempt, rate)
+            with_faults(memory, settings["seed"] * 100 + attempt, rate)
             try:
                 while left:
                     memory.add(left[0], user_id=user)
@@ -54,15 +72,10 @@ def survived(
                     memory.search("tea", user_id=user)
                     if tending:
                         memory.tend(user_id=user)
+                return True
             except Crash:
                 struck["crash"] += 1
                 clock.skip(seconds=30)
             except ModelError:
                 struck["model"] += 1
-    assert left == []
-    with Memory(url, **settings) as memory:
-        finish(memory, clock)
-        if tending:
-            memory.tend(user_id=user)
-        assert memory.verify().problems == ()
-        yield memory
+    return False
