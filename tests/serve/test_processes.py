@@ -187,11 +187,16 @@ def test_changes_and_jobs_are_told_as_they_come(tmp_path: Path) -> None:
 
 def test_owed_work_is_told_as_it_comes_and_goes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/m.db"
-    with process(url, "--no-audit") as service, service.client() as client, closing(open_store(url)) as store:
-        with client.stream("GET", "/engram/v1/events/jobs", params={"user_id": "ana"}) as stream:
-            owed = Job("", "embed", Scope(user_id="ana"), utc_now(), "digest:1")
-            job = store.commit(Batch((PutJob(owed),))).jobs[0]
-            lines = stream.iter_lines()
-            assert [(item["id"], item["status"]) for item in events(lines, 1)] == [(job, "pending")]
-            store.commit(Batch((EndJob(job),)))
-            assert [(item["id"], item["status"]) for item in events(lines, 1)] == [(job, "ended")]
+    asked = {"user_id": "ana"}
+    with (
+        process(url, "--no-audit") as service,
+        service.client() as client,
+        closing(open_store(url)) as store,
+        client.stream("GET", "/engram/v1/events/jobs", params=asked) as stream,
+    ):
+        owed = Job("", "embed", Scope(user_id="ana"), utc_now(), "digest:1")
+        job = store.commit(Batch((PutJob(owed),))).jobs[0]
+        lines = stream.iter_lines()
+        assert [(item["id"], item["status"]) for item in events(lines, 1)] == [(job, "pending")]
+        store.commit(Batch((EndJob(job),)))
+        assert [(item["id"], item["status"]) for item in events(lines, 1)] == [(job, "ended")]
