@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -11,6 +12,7 @@ from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, EndJob, PutJob
 from engram.kernel.scope import Scope
 from engram.serve.keys import KeyStore, matching
+from engram.serve.server import _listening
 from engram.stores import open_store
 from serve.service import House, problem
 
@@ -128,3 +130,9 @@ def test_commands_do_not_load_the_server() -> None:
     code = "import sys, engram.cli.app, engram.serve.keys; print({'fastapi', 'uvicorn'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_answers_are_not_held_back() -> None:
+    """asyncio turns Nagle's delay (40 ms for each answer) off only where a socket says that it is TCP."""
+    with closing(_listening("127.0.0.1", 0)) as listening:
+        assert listening.proto == socket.IPPROTO_TCP

@@ -117,8 +117,10 @@ def _held_back(run: Callable[[], None]) -> None:
 def _listening(host: str, port: int) -> socket.socket:
     """A socket that listens, so that nobody is told of a key before it does. Raises `ConfigError`."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        found = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(
+            family, kind, protocol
+        )  # asyncio turns Nagle's delay off where it reads TCP here
     except OSError as error:
         raise ConfigError(f"--host: {host!r} is no address to listen at ({error.strerror})") from error
     try:
