@@ -133,6 +133,6 @@ def test_commands_do_not_load_the_server() -> None:
 
 
 def test_answers_are_not_held_back() -> None:
-    """asyncio turns Nagle's delay (40 ms for each answer) off only where a socket says that it is TCP."""
+    """Asyncio turns Nagle's delay (40 ms for each answer) off only where a socket says that it is TCP."""
     with closing(_listening("127.0.0.1", 0)) as listening:
         assert listening.proto == socket.IPPROTO_TCP
