@@ -104,6 +104,20 @@ def test_what_lies_in_a_file_gives_nearly_the_same_answers(open_core: Open, poli
         assert hit.score == pytest.approx(score.get(hit.id, hit.score), abs=0.1)
 
 
+def test_lists_find_what_a_graph_finds(open_core: Open) -> None:
+    whole, large = open_core(), open_core(large=100)
+    large.maker.shelf.layout = "lists"
+    made(large)
+    index = mapped(large)
+    assert index is not None
+    assert index.regrown() is None
+    shares = [agreement(hits(whole, query), hits(large, query)) for query in QUESTIONS]
+    assert float(np.mean(shares)) >= 0.9
+    fill(whole, first=RUNS, runs=2)
+    made(large)
+    assert agreement(hits(whole, QUESTIONS[1]), hits(large, QUESTIONS[1])) >= 0.9
+
+
 def test_it_is_made_in_the_background_and_then_used(open_core: Open, file: Path) -> None:
     core = open_core(large=100)
     before = hits(core, QUESTIONS[0])

@@ -22,11 +22,16 @@ __all__ = ["figures", "measure"]
 
 
 def measure(
-    sizes: Sequence[int], keep: Path | None = None, step: Callable[[str], object] = str
+    sizes: Sequence[int],
+    keep: Path | None = None,
+    step: Callable[[str], object] = str,
+    *,
+    layout: str = "graph",
 ) -> Iterator[Figure]:
     """Figures as they come, for a scope of each size; `step` is told what is under way.
 
-    With `keep` the stores stay in that folder, and those that are there already are used again. Raises
+    With `keep` the stores stay in that folder, and those that are there already are used again. `layout` is
+    "graph" (usearch's) or "lists" (on disk). Raises
     `ConfigError` without usearch, `StoreError` where a measuring process fails.
     """
     if not available():
@@ -37,15 +42,15 @@ def measure(
         with held as folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             step(f"a store of {n:,} records and its index")
-            made = _probe("make", folder, n)
+            made = _probe("make", folder, n, layout)
             step(f"{n:,} records, exactly")
             exact = _probe("exact", folder, n)
             step(f"{n:,} records, approximately")
             yield from figures(n, made, exact, _probe("approximate", folder, n))
 
 
-def _probe(role: str, folder: str, n: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "engram.bench.annprobe", role, folder, str(n)]
+def _probe(role: str, folder: str, n: int, *more: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "engram.bench.annprobe", role, folder, str(n), *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -69,10 +74,11 @@ def figures(
         if policy in POLICIES:
             late = quantiles(exact["took"][policy], n=20)[-1]
             yield Figure("  95 of 100 within", n, quantiles(took, n=20)[-1], "ms", "exact search", late)
-            bare, signals = near[f"{policy}: bare"], near[f"{policy}: signals"]
+            bare, signals = near.get(f"{policy}: bare"), near[f"{policy}: signals"]
             yield Figure("  signals of the candidates", n, signals, "ms")
             rest = max(0.0, median(took) - signals)
-            yield Figure("  the rest of the search", n, rest, "ms", "bare library's query", bare, most=5)
+            against = "" if bare is None else "bare library's query"
+            yield Figure("  the rest of the search", n, rest, "ms", against, bare, most=5 if bare else None)
     yield Figure("first search", n, near["first"], "ms", "exact search", exact["first"])
     yield Figure("resident memory after it", n, near["resident"], "MB", "exact search", exact["resident"])
     yield Figure("the index on disk", n, made["disk"], "MB", "the store", made["store"])

@@ -41,10 +41,10 @@ QUESTIONS, FILTERED = 30, 3
 K = 10
 
 
-def main(role: str, folder: str, number: str) -> None:
-    """Play one role on the store in `folder`, of `number` records."""
+def main(role: str, folder: str, number: str, layout: str = "graph") -> None:
+    """Play one role on the store in `folder`, of `number` records; `layout` is that of the vectors."""
     roles: dict[str, Callable[[Path, int], dict[str, Any]]] = {
-        "make": _make,
+        "make": lambda path, n: _make(path, n, layout),
         "exact": _exact,
         "approximate": _approximate,
     }
@@ -55,8 +55,9 @@ def _open(folder: Path, policy: str) -> Core:
     return open_core(f"sqlite:///{folder}/memory.db", policy=policy)
 
 
-def _make(folder: Path, n: int) -> dict[str, Any]:
+def _make(folder: Path, n: int, layout: str) -> dict[str, Any]:
     core = _open(folder, "dense")
+    core.maker.shelf.layout = "lists" if layout == "lists" else "graph"
     filled(core, n)
     before, seconds = core.maker.shelf.files, 0.0
     if not before:
@@ -131,7 +132,8 @@ def _parts(core: Core, questions: Sequence[str]) -> dict[str, float]:
     with core.present.index(USER) as index:
         if not isinstance(index, MappedIndex) or path is None:
             return {}
-        graph = Graph(opened(path)[1]["graph"], core.embedder.dimensions)
+        arrays = opened(path)[1]
+        graph = Graph(arrays["graph"], core.embedder.dimensions) if "graph" in arrays else None
         names = ("dense_turn",) if core.policy.name == "dense" else shipped().signals
         bare: list[float] = []
         signals: list[float] = []
@@ -142,12 +144,14 @@ def _parts(core: Core, questions: Sequence[str]) -> dict[str, float]:
             what = Asked(ask(text), vector, now, None, 0, names, frozenset(), parts, (), K)
             chosen = index.candidates(what)
             start = process_time()
-            graph.nearest(code, K)
+            if graph is not None:
+                graph.nearest(code, K)
             middle = process_time()
             index.columns_of(what, chosen)
             bare.append(middle - start)
             signals.append(process_time() - middle)
-    return {"bare": 1000 * median(bare), "signals": 1000 * median(signals)}
+    found = {"signals": 1000 * median(signals)}
+    return {**found, "bare": 1000 * median(bare)} if graph is not None else found
 
 
 if __name__ == "__main__":

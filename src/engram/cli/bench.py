@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -25,6 +26,13 @@ bench = typer.Typer(
     help="Measure recall (bench PATH…), speed (bench speed) or large scopes (bench ann).",
     epilog="Example: [bold]engram bench conversations/ --policy rrf --k 5,10[/bold]",
 )
+
+
+class Layout(Enum):
+    """How the vectors of a large scope are laid out."""
+
+    graph = "graph"
+    lists = "lists"
 
 
 def numbers(text: str) -> list[int]:
@@ -153,6 +161,9 @@ def ann(
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep the stores there, and use those that are there."),
     ] = None,
+    layout: Annotated[
+        Layout, typer.Option(help="How vectors are laid out: usearch's graph, or lists on disk.")
+    ] = Layout.graph,
     json: Json = False,
 ) -> None:
     """Search in large scopes: exact, approximate, and the bare index library.
@@ -167,7 +178,7 @@ def ann(
 
     found = []
     with status() as say:
-        for figure in measure(numbers(n), keep, say):
+        for figure in measure(numbers(n), keep, say, layout=layout.value):
             found.append(figure)
             if json:
                 print(report.json_line(figure.to_dict()), flush=True)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engram.kernel.protocols import Position, Select, Store
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.approximate import available, woven
 from engram.operators.retrieval.arrays import Broken, facts_of, opened, written
 from engram.operators.retrieval.aside import SidedIndex
+from engram.operators.retrieval.lists import Parts, listed
 from engram.operators.retrieval.mapped import MappedIndex, blocks_of, keepable
 
 __all__ = ["ANN", "Shelf", "large_scopes"]
@@ -25,6 +30,7 @@ ANN = "pip install 'engram[ann]'"
 _FORMAT = 1
 _PAGE = 5000
 _WITNESSES = 16
+_LINKS = 150  # bytes a vector of the graph takes besides its own
 _STALE = 3600.0  # seconds after which a file that was never finished is taken away
 
 
@@ -37,12 +43,21 @@ def large_scopes(store: Store, scope: Scope | None, above: int) -> list[Scope]:
     return [pattern for pattern, count in counts.most_common() if count > above]
 
 
+def _room() -> float:
+    """Bytes that a graph may take while it is woven: a quarter of the memory, where that is known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
 class Shelf:
     """The files of a store's large scopes, in `folder`; without one, or without usearch, there are none.
 
     Each stands for one scope pattern at one sequence of the store, and says so: its name is made of scope,
     embedder and kinds aside, its facts hold the store's tag, the sequence, the count of erasures, and ids and
-    hashes of a few texts that the store must have. What does not fit, or is damaged, is removed.
+    hashes of a few texts that the store must have. What does not fit, or is damaged, is removed. `layout`
+    says how vectors are laid out; without it, by a graph where that fits into memory.
     """
 
     def __init__(
@@ -57,6 +72,7 @@ class Shelf:
         self._dimensions, self._aside = dimensions, sorted(aside)
         self._folder = folder if dimensions else None
         self.shut = False
+        self.layout: Literal["graph", "lists"] | None = None
 
     @property
     def usable(self) -> bool:
@@ -129,20 +145,28 @@ class Shelf:
         last = self._follow(index, scope, last, stop)
         if stop() or not len(index):
             return False
-        if isinstance(index, MappedIndex):
-            graph = index.regrown(threads)
-        else:
-            made = woven(blocks_of(index), self._dimensions, threads=threads, stop=stop)
-            if made is None:
-                return False
-            graph = made
-        facts, arrays = keepable(index, graph)
+        near = self._near(index, stop, threads)
+        if near is None:
+            return False
+        facts, arrays = keepable(index, near)
         told = {**facts, **self._facts(index, max(last, position.last), position)}
         path.parent.mkdir(mode=0o700, exist_ok=True)
         self._sweep(path.parent)
         return written(
             path, told, arrays, lambda: self._store.sequence(scope.tenant).erasures == position.erasures
         )
+
+    def _near(
+        self, index: SidedIndex, stop: Callable[[], bool], threads: int
+    ) -> NDArray[np.uint8] | Parts | None:
+        """What finds vectors that are near: a graph, or lists where that would take too much memory."""
+        count = len(index.parts()[0])
+        if self.layout == "lists" or (self.layout is None and count * (self._dimensions + _LINKS) > _room()):
+            return listed(lambda: blocks_of(index), count, stop)
+        grown = index.regrown(threads) if isinstance(index, MappedIndex) else None
+        if grown is not None:
+            return grown
+        return woven(blocks_of(index), self._dimensions, threads=threads, stop=stop)
 
     def drop(self) -> None:
         """Remove every file: something was erased."""

@@ -6,6 +6,7 @@ the idf that is never negative. Frequencies, document frequencies and lengths ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -42,7 +43,8 @@ class Standing(NamedTuple):
     `often` and `sessions`, shape [terms]: in how many turns and sessions each term stands. `weight` is by
     position: how many turns of the scope the one there stands for, 0 for one that is no candidate. Where
     whole sessions are known, `within` says how often each term stands in each, shape [terms, sessions], and
-    `best`, shape [sessions], what the BM25 of a turn is at most.
+    `best`, shape [sessions], what the BM25 of a turn is at most; `windows`, by turns on each side, how many
+    windows each term stands in.
     """
 
     often: Whole
@@ -50,6 +52,7 @@ class Standing(NamedTuple):
     weight: Floats
     within: Floats | None = None
     best: Floats | None = None
+    windows: Mapping[int, Whole] | None = None
 
 
 def rarity(often: NDArray[Any], of: int) -> Floats:
@@ -191,7 +194,7 @@ class Lexicon:
         often = np.array([np.count_nonzero(total)])
         if self._standing is not None:
             at = np.flatnonzero(total)
-            often = self._windows_with(np.zeros_like(at), at, term, 1)
+            often = self._windows_with(np.zeros_like(at), at, term, 1, reach)
         gain = self._weights[term] * rarity(often, self._averages.turns)
         level = LEVELS[reach]
         values = _tame(total, self._layout.figures[LENGTHS[level]], self._averages.windows[level])
@@ -217,14 +220,16 @@ class Lexicon:
         place = (key + around)[own]
         which = np.broadcast_to(term, own.shape)[own]
         position = place - which * size
-        often = self._windows_with(which, position, first, last - first)
+        often = self._windows_with(which, position, first, last - first, reach)
         gain = self._weights[first:last] * rarity(often, self._averages.turns)
         tokens = self._layout.figures[LENGTHS[level]][position]
         values = _tame(total[place], tokens, self._averages.windows[level])
         values *= gain[which]
         np.add.at(scores, position, values)
 
-    def _windows_with(self, which: Whole, position: Whole, first: int, terms: int) -> NDArray[Any]:
+    def _windows_with(
+        self, which: Whole, position: Whole, first: int, terms: int, reach: int
+    ) -> NDArray[Any]:
         """In how many windows of the scope each of `terms` terms from `first` on stands.
 
         They were seen in the windows at `position`, `which` says which of them. With `standing` it is what
@@ -232,6 +237,8 @@ class Lexicon:
         """
         if self._standing is None:
             return np.bincount(which, minlength=terms)
+        if self._standing.windows is not None:
+            return self._standing.windows[reach][first : first + terms]
         seen = np.bincount(which, weights=self._standing.weight[position], minlength=terms)
         chosen = slice(first, first + terms)
         own = self._seen[chosen]

@@ -1,4 +1,4 @@
-"""The index of a large scope: arrays in a file, a graph of their vectors, and what came since."""
+"""The index of a large scope: arrays in a file, a graph or lists of their vectors, and what came since."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.operators.retrieval.approximate import Graph, grown
-from engram.operators.retrieval.arrays import Broken, Laid
+from engram.operators.retrieval.arrays import Broken, Laid, laid
 from engram.operators.retrieval.aside import SidedIndex
 from engram.operators.retrieval.bm25 import Averages
 from engram.operators.retrieval.candidates import ScopeColumns, choose
@@ -19,6 +19,7 @@ from engram.operators.retrieval.growing import Vectors, quantised
 from engram.operators.retrieval.ids import Picked
 from engram.operators.retrieval.index import Asked
 from engram.operators.retrieval.layout import START
+from engram.operators.retrieval.lists import Lists, Parts
 from engram.operators.retrieval.narrowed import Among, Source, Words
 from engram.operators.retrieval.near import Near, best_of
 from engram.operators.retrieval.preselect import Breadth, preselected
@@ -28,8 +29,8 @@ from engram.operators.retrieval.signals import Probe
 
 __all__ = ["Chosen", "MappedIndex", "blocks_of", "keepable"]
 
-WIDE = Breadth(each=200, sample=1000, spread=3)
-ONE = Breadth(each=120, more=3.0, sample=0)  # where one signal of the turn itself is all that is asked
+WIDE = Breadth(each=120, sample=500, spread=3)
+ONE = Breadth(each=160, more=3.0, sample=0)  # where one signal of the turn itself is all that is asked
 SESSION = 2
 OVER = 1.3
 LEXICAL = ("bm25", "coverage", "pairs")
@@ -55,12 +56,14 @@ class Chosen(NamedTuple):
     weights: Mapping[int, float]
 
 
-def keepable(index: SidedIndex, graph: NDArray[np.uint8]) -> tuple[dict[str, Any], dict[str, Laid]]:
-    """An index and the graph of its rows' vectors, as facts and arrays (`frozen`)."""
+def keepable(index: SidedIndex, near: NDArray[np.uint8] | Parts) -> tuple[dict[str, Any], dict[str, Laid]]:
+    """An index and the graph or the lists of its rows' vectors, as facts and arrays (`frozen`)."""
     facts, arrays = frozen(index)
     aside, more = frozen(index.standing, "aside.")
-    laid = Laid("|u1", graph.shape, [(0, graph)])
-    return {"main": facts, "aside": aside}, {**arrays, **more, "graph": laid}
+    found = near._asdict() if isinstance(near, Parts) else {}
+    lists = {f"lists.{name}": laid(part) for name, part in found.items()}
+    graph = {} if isinstance(near, Parts) else {"graph": laid(near)}
+    return {"main": facts, "aside": aside}, {**arrays, **more, **lists, **graph}
 
 
 def blocks_of(index: SidedIndex) -> Iterator[tuple[Ints, NDArray[np.int8]]]:
@@ -77,8 +80,8 @@ class MappedIndex(SidedIndex):
     `score` looks at candidates only: those near the query by the graph, those that hold its words, those told
     at a time that it names, their neighbours, and a sample of the rest (`preselected`). Rows that came or got
     another vector since are compared one by one. Figures of the whole (how many turns, in how many a term
-    stands, sessions' sums) are exact, but for in how many windows a term stands; means over the scope are
-    estimated from the sample. Sessions, and kinds with few records, are scored exactly.
+    stands, sessions' sums) are exact, means over the scope are estimated from the sample. Sessions, and kinds
+    with few records, are scored exactly.
     """
 
     def __init__(
@@ -94,11 +97,17 @@ class MappedIndex(SidedIndex):
         thawed(self, facts["main"], main)
         thawed(self.standing, facts["aside"], arrays, "aside.")
         self._breadth = breadth
-        self._data = arrays["graph"]
-        self._graph = Graph(self._data, dimensions)
         self._base = len(self._rows)
-        if len(self._graph) != self._base:
-            raise Broken("its graph is of other rows")
+        self._data = arrays.get("graph")
+        if self._data is None:
+            parts = Parts(*(arrays[f"lists.{name}"] for name in Parts._fields))
+            self._near_by: Graph | Lists = Lists(parts)
+            rows = int(parts.rows.max(initial=-1)) + 1
+        else:
+            self._near_by = Graph(self._data, dimensions)
+            rows = len(self._near_by)
+        if rows != self._base:
+            raise Broken("its vectors are of other rows")
         self.last = max(self.last, self.standing.last)
         for part in (self._rows, self.standing.parts()[0]):
             self._note(part)
@@ -117,8 +126,10 @@ class MappedIndex(SidedIndex):
         """Whether so many rows are gone that it should be made anew."""
         return len(self._rows) > 1.5 * len(self) + 1024
 
-    def regrown(self, threads: int = 0) -> NDArray[np.uint8]:
-        """Its graph with the rows that came since."""
+    def regrown(self, threads: int = 0) -> NDArray[np.uint8] | None:
+        """Its graph with the rows that came since; `None` where it has lists, which are made anew."""
+        if self._data is None:
+            return None
         fresh = np.union1d(
             np.arange(self._base, len(self._rows)), np.array([*self._vectors.changed], np.int64)
         )
@@ -242,11 +253,16 @@ class MappedIndex(SidedIndex):
         every = every[np.diff(every, prepend=-1) > 0]
         every = every[every < self._layout.size]
         every = every[self._layout.row_at[every] >= 0]
-        weight = np.zeros(len(every), np.float32)
         near = (own[:, None] + np.arange(-spread, spread + 1)).ravel()
         place = np.searchsorted(every, near).clip(0, max(0, len(every) - 1))
+        weight = np.zeros(len(every), np.float32)
+        drawn = np.searchsorted(every, at[each != 1])
+        weight[drawn] = each[each != 1]
         weight[place[every[place] == near]] = 1
-        weight[np.searchsorted(every, at)] = each
+        drawn = drawn[weight[drawn] != 1]  # what was found stands for itself, whether it was drawn or not
+        if len(drawn):
+            rest = float(each.sum()) - np.count_nonzero(weight == 1)
+            weight[drawn] = max(1.0, rest / len(drawn))
         return every, weight
 
     def _share(self) -> float:
@@ -270,7 +286,7 @@ class MappedIndex(SidedIndex):
             fresh = np.union1d(fresh, np.fromiter(changed, np.int64))
         wanted = int(OVER * k / max(among.share, 1e-3)) + 8
         while True:
-            found = self._graph.nearest(code, wanted)
+            found = self._near_by.nearest(code, wanted)
             right = found[among.may(found)]
             if len(right) >= k or wanted >= self._base:
                 break

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.operators.retrieval.bm25 import Averages, Lexicon, Standing
-from engram.operators.retrieval.layout import Layout
+from engram.operators.retrieval.layout import COUNT, START, Layout
 from engram.operators.retrieval.postings import Found, Postings
 from engram.operators.retrieval.query import Reading
 from engram.operators.retrieval.rows import EPISODE, Rows
@@ -134,7 +134,18 @@ class Words:
         place = local[session]
         np.maximum.at(best, place[place >= 0], self._turns[self._at[place >= 0]])
         often = np.bincount(self._term[first], minlength=terms)
-        return Standing(self._often, often, weight, within[:, inverse], best[inverse])
+        windows = {reach: self._windows(session, reach) for reach in (1, 3)}
+        return Standing(self._often, often, weight, within[:, inverse], best[inverse], windows)
+
+    def _windows(self, session: Ints, reach: int) -> Ints:
+        """In how many windows of `reach` turns on each side each term stands."""
+        start = self._layout.sessions[START][session]
+        last = start + self._layout.sessions[COUNT][session] - 1
+        low, high = np.maximum(self._at - reach, start), np.minimum(self._at + reach, last)
+        same = np.diff(self._term, prepend=-1) == 0
+        low[1:] = np.where(same[1:], np.maximum(low[1:], high[:-1] + 1), low[1:])
+        found: Ints = np.bincount(self._term, weights=high - low + 1, minlength=len(self._reading.terms))
+        return found.astype(np.int64)
 
 
 class Source:

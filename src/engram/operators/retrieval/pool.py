@@ -80,7 +80,10 @@ class Pool(ScopeIndex):
             centres = [place for place, entry in enumerate(stretch) if weights.get(entry.id) == 1]
             for place in centres if spread else ():
                 near = stretch[max(0, place - spread) : place + spread + 1]
-                chosen.update({other.id: 1.0 for other in near if other.id not in weights})
+                chosen.update({other.id: 1.0 for other in near})
+        drawn = [id for id, weight in chosen.items() if weight != 1]
+        rest = sum(weights.values()) - (len(chosen) - len(drawn))
+        chosen.update(dict.fromkeys(drawn, max(1.0, rest / max(1, len(drawn)))))
         self._loose = True
         self.apply(list(entries.values()))
         ids: list[str] = list(self._rows.ids)
