@@ -146,6 +146,7 @@ def test_counts_health_and_the_file_that_tells_the_routes(served: House) -> None
         ("GET", "jobs/nothing", {}, (404, "not-found")),
         ("GET", "nothing", {}, (404, "no-route")),
         ("PUT", "search", {}, (405, "no-method")),
+        ("POST", "import", {"params": {"format": ""}, "content": b"x"}, (422, "invalid-input")),
         ("POST", "import", {"params": {"name": "../../x"}, "content": b"x"}, (422, "invalid-input")),
     ],
 )

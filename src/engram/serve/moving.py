@@ -14,6 +14,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from engram.formats import format_names
 from engram.kernel.errors import Conflict, InvalidInput
 from engram.serve import replies
 from engram.serve.doors import Ids, Json, Read, Write
@@ -100,6 +101,8 @@ async def import_(
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput("name: expected a file's name: letters, digits, dots and dashes")
+    if format is not None and format not in format_names():
+        raise InvalidInput(f"format: {format!r} is unknown; it may be {', '.join(format_names())}")
     options: dict[str, Any] = {"format": format, "infer": infer, "dry_run": dry_run}
     writing.guard.require("write")
     with ExitStack() as held:
