@@ -17,6 +17,7 @@ __all__ = ["Graph", "available", "grown", "woven"]
 
 LINKS = 16
 WEAVING, SEARCHING = 40, 64
+SMALL = 10_000  # vectors up to which so few are looked at in a search; with more, by the root of their number
 BLOCK = 8192
 
 
@@ -82,7 +83,7 @@ class Graph:
         self._data = data  # the library keeps no reference to what it views
         self._index = _empty(dimensions)
         self._index.view(data)
-        self._index.expansion_search = SEARCHING
+        self._index.expansion_search = int(SEARCHING * max(1.0, len(self) / SMALL) ** 0.5)
 
     def __len__(self) -> int:
         return len(self._index)

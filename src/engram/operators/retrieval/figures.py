@@ -93,6 +93,28 @@ class Figures:
             self._weigh(numbers[low:high], counts[low:high])
             low = high
 
+    def dots(self, numbers: NDArray[np.int64], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The dot product of each session's summed vectors with `vector`, shape [len(numbers)].
+
+        Of short sessions whose sum is not kept, it is the sum of their turns' products.
+        """
+        layout = self._layout
+        counts = layout.sessions[COUNT][numbers]
+        serials = layout.sessions[SERIAL][numbers].tolist()
+        held = np.array([serial in self._short or serial in self._sums for serial in serials], bool)
+        held |= counts > LARGE
+        found = np.zeros(len(numbers), np.float32)
+        found[held] = self.summed(numbers[held]) @ vector
+        counts, starts = counts[~held], layout.sessions[START][numbers[~held]]
+        if len(counts):
+            firsts = np.cumsum(counts) - counts
+            at = np.arange(int(counts.sum())) + np.repeat(starts - firsts, counts)
+            codes, scales = self._vectors.codes(layout.row_at[at])
+            products = np.zeros(len(at), np.float32)
+            Vectors.over(codes, scales, len(codes)).dot(vector, products)
+            found[~held] = np.add.reduceat(products, firsts)
+        return found
+
     def shifted(self, session: int, change: NDArray[np.float32]) -> None:
         """Compute the weights of one session anew, whose sum of vectors moved by `change`."""
         serial = int(self._layout.sessions[SERIAL][session])

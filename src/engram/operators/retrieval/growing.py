@@ -79,6 +79,7 @@ class Vectors:
         self.dimensions = dimensions
         self.size = 0
         self.changed: set[int] = set()
+        self._flat: tuple[NDArray[np.int8], NDArray[np.float32]] | None = None
         self._chunks: list[tuple[NDArray[np.int8], NDArray[np.float32]]] = []
 
     @classmethod
@@ -89,6 +90,7 @@ class Vectors:
         """
         found = cls(codes.shape[1])
         found.size = size
+        found._flat = codes, scales
         found._chunks = [
             (codes[at : at + CHUNK], scales[at : at + CHUNK]) for at in range(0, len(codes), CHUNK)
         ]
@@ -101,6 +103,8 @@ class Vectors:
 
     def codes(self, rows: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """Codes [len(rows), dimensions] and scales [len(rows)] of the given rows."""
+        if self._flat is not None and (not len(rows) or rows.max() < len(self._flat[0])):
+            return self._flat[0][rows], self._flat[1][rows]
         codes = np.zeros((len(rows), self.dimensions), np.int8)
         scales = np.zeros(len(rows), np.float32)
         chunk = rows // CHUNK
@@ -185,7 +189,7 @@ class Vectors:
         kept = Vectors(self.dimensions)
         for start in range(0, len(rows), CHUNK):
             kept.append(self.gather(rows[start : start + CHUNK]))
-        self._chunks, self.size = kept._chunks, kept.size
+        self._chunks, self.size, self._flat = kept._chunks, kept.size, None
 
 
 def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

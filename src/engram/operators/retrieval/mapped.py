@@ -115,6 +115,8 @@ class MappedIndex(SidedIndex):
         drawn = chance.choice(self._base, min(self._base, 2 * breadth.sample), replace=False)
         self._drawn = np.sort(drawn).astype(np.int64)
         self._assistant: tuple[int, float] = (-1, 0.0)
+        at = self._layout.position[self._drawn[: 2 * breadth.sample]]
+        self._figures.summed(np.unique(self._layout.session_at[at[at >= 0]].astype(np.int64)))
 
     @property
     def behind(self) -> int:
@@ -231,9 +233,8 @@ class MappedIndex(SidedIndex):
         by_position = np.where(layout.row_at < 0, 0, weight[layout.row_at]).astype(np.float32)
         probe.standing = words.standing(session, by_position)
         probe.pairs_often = np.maximum(1, self._postings.often(reading.pairs))
-        if any(name in asked.signals for name in ("dense_session", "focus_session")):
-            different, inverse = np.unique(session, return_inverse=True)
-            probe.sums = self._figures.summed(different)[inverse]
+        different, inverse = np.unique(session, return_inverse=True)
+        probe.sums = lambda vector: self._figures.dots(different, vector)[inverse]
         return self._filled(asked, probe, Picked(self._rows.ids, rows), weight[candidates.row])
 
     def _around(self, weights: Mapping[int, float], reach: int, spread: int) -> tuple[Ints, Floats]:

@@ -91,14 +91,20 @@ class Words:
 
     def matching(self, k: int, among: Among) -> list[int]:
         """The `k` rows of the highest BM25 that may be found."""
-        at = np.flatnonzero(self._turns)
-        rows = self._layout.row_at[at].astype(np.int64)
-        right = among.may(rows)
-        at, rows = at[right], rows[right]
-        if len(at) > k:
-            best = np.argpartition(self._turns[at], len(at) - k)[len(at) - k :]
-            rows = rows[best]
-        found: list[int] = rows.tolist()
+        at = np.flatnonzero(self._turns > 0)
+        wanted = int(2 * k / max(among.share, 1e-3)) + k
+        while True:
+            best = at
+            if len(at) > wanted:
+                scores = self._turns[at]
+                best = at[np.argpartition(scores, len(at) - wanted)[len(at) - wanted :]]
+            rows = self._layout.row_at[best].astype(np.int64)
+            right = among.may(rows)
+            if np.count_nonzero(right) >= k or wanted >= len(at):
+                break
+            wanted *= 4
+        best, rows = best[right], rows[right]
+        found: list[int] = rows[np.argsort(-self._turns[best], kind="stable")[:k]].tolist()
         return found
 
     def excerpt(self, at: Ints) -> Words:

@@ -5,6 +5,7 @@ A window's vector is the sum of its turns' unit vectors, so its dot product is t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -14,19 +15,21 @@ from engram.operators.retrieval.figures import NORMS
 from engram.operators.retrieval.growing import Vectors
 from engram.operators.retrieval.layout import INVERSE, START, Layout
 
-__all__ = ["Semantic"]
+__all__ = ["Semantic", "Sums"]
 
 Floats = NDArray[np.float32]
+Sums = Callable[[Floats], Floats]
 
 
 class Semantic:
     """Cosines with `vector` (a unit vector, or `None` for none), each level computed when first asked for.
 
-    `sums` are the summed vectors of whole sessions, [sessions, dimensions], where not all turns are here.
+    Where not all turns are here, `sums` gives the products of the summed vectors of whole sessions with a
+    vector, shape [sessions].
     """
 
     def __init__(
-        self, layout: Layout, vectors: Vectors, vector: Floats | None, sums: Floats | None = None
+        self, layout: Layout, vectors: Vectors, vector: Floats | None, sums: Sums | None = None
     ) -> None:
         self._layout, self._vectors, self._vector, self._sums = layout, vectors, vector, sums
 
@@ -56,7 +59,7 @@ class Semantic:
     def sessions(self) -> Floats:
         """By session: the query's cosine with the session's summed vectors."""
         if self._sums is not None and self._vector is not None:
-            return self._sums @ self._vector * self._layout.weights[INVERSE]
+            return self._sums(self._vector) * self._layout.weights[INVERSE]
         starts = self._layout.sessions[START]
         sums = np.add.reduceat(self.turns, starts) if len(starts) else np.zeros(0, np.float32)
         return sums * self._layout.weights[INVERSE]

@@ -17,7 +17,7 @@ from engram.operators.retrieval.layout import Layout
 from engram.operators.retrieval.postings import Finding
 from engram.operators.retrieval.query import Query, Reading
 from engram.operators.retrieval.rows import Rows
-from engram.operators.retrieval.semantic import Semantic
+from engram.operators.retrieval.semantic import Semantic, Sums
 
 __all__ = ["SIGNALS", "Probe", "column"]
 
@@ -35,8 +35,8 @@ class Probe:
     `times` are the stretches of time that the query names, half-open, in microseconds.
 
     Where the index holds only some of a scope's turns, `standing` knows of all, and `pairs_often` in how
-    many of them each of the query's pairs stands; `sums`, shape [sessions, dimensions], are the summed
-    vectors of whole sessions.
+    many of them each of the query's pairs stands; `sums` gives products with the summed vectors of whole
+    sessions.
 
     Arrays "by position" have shape [layout.size]; `at` takes the candidates' part.
     """
@@ -54,7 +54,7 @@ class Probe:
     times: tuple[tuple[int, int], ...] = ()
     standing: Standing | None = None
     pairs_often: NDArray[np.int64] | None = None
-    sums: Floats | None = None
+    sums: Sums | None = None
 
     @cached_property
     def lexical(self) -> Lexicon:
