@@ -227,6 +227,7 @@ def test_the_audit_says_who_did_what_in_ids(served: House) -> None:
 def test_an_audit_that_is_moved_away_is_begun_anew(served: House, tmp_path: Path) -> None:
     served.told("GET", "stats")
     served.audit.rename(tmp_path / "old.jsonl")
+    served.service.audit.look()
     served.told("GET", "stats")
     assert [item["call"] for item in served.audited()] == ["stats"]
 

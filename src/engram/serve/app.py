@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from engram import __version__
 from engram.kernel.errors import EngramError, Forbidden, InvalidInput
 from engram.serve import bodies, events, mem0, mem0_shapes, moving, own, replies, upkeep
-from engram.serve.doors import PROBLEMS, guarded, known
+from engram.serve.doors import PROBLEMS, known
 from engram.serve.edge import Edge
 from engram.serve.problems import MEDIA_TYPE, Malformed, NotAllowed, Unknown, problem_of
 from engram.serve.service import Service
@@ -47,8 +47,8 @@ def build(service: Service) -> FastAPI:
     )
     app.state.service = service
     for routes in (own.router, upkeep.router, moving.router, events.router):
-        app.include_router(routes, prefix=PREFIX, dependencies=[Depends(guarded), Depends(known)])
-    app.include_router(mem0.router, dependencies=[Depends(guarded)])
+        app.include_router(routes, prefix=PREFIX, dependencies=[Depends(known)])
+    app.include_router(mem0.router)
     app.include_router(upkeep.health)
     app.add_exception_handler(EngramError, _known)
     app.add_exception_handler(RequestValidationError, _misfit)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from engram.kernel.errors import ConfigError
 __all__ = ["Audit", "Entry"]
 
 _MOST_IDS = 1000
+_LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +49,43 @@ class Entry:
 class Audit:
     """A file of JSON lines, written before the answer goes out. Without a path nothing is kept.
 
-    The file is made for its owner alone; one that was moved away, as log rotation does, is made anew.
+    The file is made for its owner alone; one that was moved away, as log rotation does, is made anew within
+    a second. Raises `ConfigError` where it cannot be made, `OSError` where it cannot be written.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._handler = None if path is None else _opened(path)
+        self._file = -1 if path is None else _opened(path)
+        self._looked = time.monotonic()
 
     def note(self, entry: Entry) -> None:
         """Write one call down."""
-        if self._handler is not None:
-            line = json.dumps(entry.to_dict(), separators=(",", ":"))
-            self._handler.handle(logging.makeLogRecord({"msg": line}))
+        if self.path is None:
+            return
+        if time.monotonic() - self._looked > _LOOK:
+            self.look()
+        os.write(self._file, json.dumps(entry.to_dict(), separators=(",", ":")).encode() + b"\n")
+
+    def look(self) -> None:
+        """Begin a new file where the one that was written is gone from its place."""
+        self._looked = time.monotonic()
+        if self.path is not None and not (
+            self.path.exists() and os.path.samestat(self.path.stat(), os.fstat(self._file))
+        ):
+            fresh = _opened(self.path)
+            os.close(self._file)
+            self._file = fresh
 
     def close(self) -> None:
         """Release the file."""
-        if self._handler is not None:
-            self._handler.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
-class _Private(WatchedFileHandler):
-    """A file that only its owner may read; what cannot be written is an error, not a note on the screen."""
-
-    def _open(self) -> Any:
-        number = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(number, "a", encoding="utf-8")
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
-        raise  # noqa: PLE0704 - logging calls it inside of its except
-
-
-def _opened(path: Path) -> _Private:
+def _opened(path: Path) -> int:
     try:
-        return _Private(path)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:
         raise ConfigError(
             f"the audit {path} cannot be written ({error.strerror}); give another one"
