@@ -133,6 +133,34 @@ def test_a_session_that_came_piece_by_piece_is_structured_by_tend_once(scripted:
     assert len(model.asked) == 5
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("2026-01-04", "2026-01-04"), ("2026-01-04", "2026-01-03"), ("2027-01-01", "2026-01-04")],
+)
+def test_tend_structures_what_is_told_later_whatever_its_time(
+    scripted: Scripted, first: str, second: str
+) -> None:
+    memory, _ = scripted()
+    say(memory, "The boat sails well.", first, run="r0")
+    memory.tend(user_id="ana")
+    say(memory, "The hotel is cheap.", second, run="r1")
+    memory.tend(user_id="ana")
+    told = [record.metadata["descriptions"] for record in held(memory, kind="summary")]
+    assert sorted(told) == [["The boat sails well."], ["The hotel is cheap."]]
+    assert memory.tend(user_id="ana").usage == {}
+
+
+def test_a_turn_that_was_edited_is_structured_anew_by_tend(scripted: Scripted) -> None:
+    memory, _ = scripted()
+    receipt = say(memory, "The boat sails well.")
+    memory.tend(user_id="ana")
+    memory.edit(receipt.ids[0], text="The yacht sails well.", user_id="ana")
+    assert memory.wait()
+    memory.tend(user_id="ana")
+    (aspect,) = held(memory, kind="summary")
+    assert aspect.metadata["descriptions"] == ["The yacht sails well."]
+
+
 def test_an_aspect_stands_on_the_turns_that_its_descriptions_name(scripted: Scripted) -> None:
     reply = outline(
         "Plans.",

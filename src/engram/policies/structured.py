@@ -18,24 +18,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
-from engram.kernel.changes import Add, Change, Changes, Revise, SetState
-from engram.kernel.effects import Find, Model, Read, State, Told, each
+from engram.kernel.changes import Add, Change, Changes, Revise
+from engram.kernel.effects import Find, Model, each
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
+from engram.operators.granular.sessions import marks, waiting
 from engram.operators.retrieval.stated import folded
 from engram.operators.thoughts.hierarchy import Hierarchy
-from engram.operators.thoughts.outline import ASPECT, Structurise, outlined_by_rules
+from engram.operators.thoughts.outline import Structurise, outlined_by_rules
 from engram.operators.thoughts.outlined import Outlined
 
 __all__ = ["Structured"]
 
 _BY_RULES = "by rules: no model is configured"
-_UNTIL = "until"  # the state that names the time up to which `tend` has looked
 _PAGE = 2000  # turns of one `tend`
 
 
@@ -68,22 +67,12 @@ class Structured(Policy):
     async def write(self, episodes: Sequence[Record]) -> Changes:
         """The aspects of what is long enough, and their topics."""
         told = [episode for episode in episodes if episode.text.strip()]
-        return (
-            await self._structured(told) if sum(len(item.text) for item in told) >= self.least else Changes()
-        )
+        return await self._structured(told if sum(len(item.text) for item in told) >= self.least else [])
 
     async def tend(self, scope: Scope) -> Changes:
-        """The same for what has come piece by piece since the last time, a session at a time."""
-        until = await State(_UNTIL)
-        since = datetime.fromisoformat(until.value) if isinstance(until.value, str) else None
-        told = (await Told(start=since))[:_PAGE]
-        aspects = await Read(tuple(id for _, id in await Told(kinds=("summary",))))
-        held = {id for record in aspects if ASPECT in record.metadata for id in record.sources}
-        turns = await Read(tuple(id for time, id in told if id not in held and time != since))
-        changes = await self._structured([turn for turn in turns if turn.scope.lane == scope])
-        if not told or told[-1][0] == since:
-            return changes
-        return changes + Changes.of(SetState(_UNTIL, told[-1][0].isoformat(), until.version))
+        """The same for what has come piece by piece and was not looked at yet, a session at a time."""
+        turns = [turn for session in await waiting(scope) for turn in session]
+        return await self._structured(turns[:_PAGE])
 
     async def _structured(self, turns: Sequence[Record]) -> Changes:
         """The aspects of turns, those that are known as they are left out, and where they belong."""
@@ -101,7 +90,8 @@ class Structured(Policy):
                 new.append(add)
             elif not {*add.sources} <= {*same.sources}:
                 again.append(Revise(same.id, same.version, sources=add.sources, reason="told again"))
-        return await Hierarchy(self.depth).filed(new, ask=asking and bool(new)) + Changes(tuple(again))
+        filed = await Hierarchy(self.depth).filed(new, ask=asking and bool(new))
+        return filed + Changes((*again, *marks((turn, turn.id) for turn in turns)))
 
     async def read(self, query: Query) -> Recall:
         """Turns and aspects, lifted by the topics that they are filed under."""
