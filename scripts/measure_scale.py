@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import random
 import statistics
 import time
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from engram import Memory
+from engram.bench import many
 from engram.bench.texts import SESSION, questions, turns
 from engram.engine.core import Core
 from engram.kernel.clock import micros
@@ -73,7 +75,12 @@ def _user(number: int) -> str:
     return "u3"
 
 
-def _records(tenant: str, first: int, count: int) -> Iterator[Record]:
+def _records(texts: str, tenant: str, first: int, count: int) -> Iterator[Record]:
+    """Turns whose words are drawn one by one, or in sessions about few topics (`bench.many`)."""
+    if texts == "topics":
+        for number in range(first, first + count, SESSION):
+            yield from many.records(number, SESSION, Scope(tenant, _user(number)))
+        return
     for number, turn in enumerate(turns(count, start=first), first):
         said, scope = datetime.fromisoformat(turn["time"]), Scope(tenant, _user(number))
         told = Interval(said)
@@ -82,11 +89,11 @@ def _records(tenant: str, first: int, count: int) -> Iterator[Record]:
         )
 
 
-def _fill(core: Core, tenant: str, rows: int) -> None:
+def _fill(core: Core, texts: str, tenant: str, rows: int) -> None:
     held = sum(count for scope, count in core.store.scopes() if scope.tenant == tenant)
     start = time.perf_counter()
     for first in range(held, rows, _BATCH):
-        records = list(_records(tenant, first, min(_BATCH, rows - first)))
+        records = list(_records(texts, tenant, first, min(_BATCH, rows - first)))
         entries = core.encode(records, now=True)
         core.store.commit(Batch(tuple(Put(r, *e) for r, e in zip(records, entries, strict=True))))
     if held < rows:
@@ -102,29 +109,39 @@ def _index(target: Target, tenant: str, effort: int) -> None:
         _say(mb={name: round(size / 1e6, 1) for name, size in parts})
 
 
-def _timed(asked: Sequence[Any], ask: Callable[[Any], Any]) -> tuple[list[Any], dict[str, float]]:
+def _cpu(link: Link) -> float:
+    """Seconds of processor time that this process and the server's for this database have had so far."""
+    rows = link.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()").fetchall()
+    ticks = 0
+    for (pid,) in rows:
+        stat = Path(f"/proc/{pid}/stat")
+        ticks += sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13])) if stat.exists() else 0
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _timed(link: Link, asked: Sequence[Any], ask: Callable[[Any], Any]) -> tuple[list[Any], dict[str, float]]:
     """The answers and their times; the first question, which may make things, is left out of these."""
     start = time.perf_counter()
     ask(asked[0])
-    first, times, found = time.perf_counter() - start, [], []
+    first, times, found, before = time.perf_counter() - start, [], [], _cpu(link)
     for question in asked:
         start = time.perf_counter()
         found.append(ask(question))
         times.append(time.perf_counter() - start)
     return found, {
         "first_s": round(first, 2),
+        "cpu_ms": round(1000 * (_cpu(link) - before) / len(asked), 2),
         "median_ms": round(1000 * statistics.median(times), 2),
         "p95_ms": round(1000 * statistics.quantiles(times, n=20)[-1], 2),
     }
 
 
 def _search(
-    memory: Memory, tenant: str, asked: list[str], above: int
+    link: Link, memory: Memory, tenant: str, asked: list[str], above: int
 ) -> tuple[list[set[str]], dict[str, float]]:
     """The hits of each question, with scopes of more than `above` records preselected."""
-    core = memory._bound.core  # noqa: SLF001 - to measure both ways with one store
-    core.larges._above = above  # noqa: SLF001
-    found, figures = _timed(asked, lambda text: memory.search(text, tenant=tenant, everyone=True, k=_K))
+    memory._bound.core.larges._above = above  # noqa: SLF001 - to measure both ways with one store
+    found, figures = _timed(link, asked, lambda text: memory.search(text, tenant=tenant, everyone=True, k=_K))
     return [{hit.id for hit in hits} for hits in found], {**figures, "resident_mb": _resident()}
 
 
@@ -141,14 +158,14 @@ def _bare(core: Core, target: Target, tenant: str, asked: list[str]) -> None:
     with closing(store), connect(target) as link:
         for user in (None, "u2", "u1", "u0"):
             scope = Scope(tenant, user)
-            near, figures = _timed(vectors, partial(_near, store, scope, among))
-            exact, slow = _timed(vectors[:_FEW], partial(_exactly, link, scope))
+            near, figures = _timed(link, vectors, partial(_near, store, scope, among))
+            exact, slow = _timed(link, vectors[:_FEW], partial(_exactly, link, scope))
             share = "all" if user is None else f"{100 * _USERS[user]:g} %"
             _say(
                 pgvector=share,
                 recall_10=_overlap(near[:_FEW], exact),
                 **figures,
-                exact_median_ms=slow["median_ms"],
+                exact={"cpu_ms": slow["cpu_ms"], "median_ms": slow["median_ms"]},
             )
 
 
@@ -174,20 +191,21 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--effort", type=int, default=128, help="HNSW's ef_construction")
+    parser.add_argument("--texts", choices=("topics", "words"), default="topics")
     parser.add_argument("--tenant", default="scale")
     parser.add_argument("--policy", default="fusion")
     given = parser.parse_args()
-    asked = questions(given.queries, given.rows)
-    with closing(Memory(given.url, policy=given.policy)) as memory:
+    asked = (many.asked if given.texts == "topics" else questions)(given.queries, given.rows)
+    with closing(Memory(given.url, policy=given.policy)) as memory, connect(target_of(given.url)) as link:
         core = memory._bound.core  # noqa: SLF001
-        _fill(core, given.tenant, given.rows)
+        _fill(core, given.texts, given.tenant, given.rows)
         target = target_of(given.url)
         _index(target, given.tenant, given.effort)
         _bare(core, target, given.tenant, asked)
-        found, figures = _search(memory, given.tenant, asked, 0)
+        found, figures = _search(link, memory, given.tenant, asked, 0)
         _say(preselected=given.policy, **figures)
         gc.collect()
-        exact, figures = _search(memory, given.tenant, asked[: max(20, given.queries // 5)], 1 << 60)
+        exact, figures = _search(link, memory, given.tenant, asked[: max(20, given.queries // 5)], 1 << 60)
         _say(in_memory=given.policy, **figures, recall_10_of_preselected=_overlap(found[: len(exact)], exact))
 
 

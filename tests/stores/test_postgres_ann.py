@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engram.bench.texts import turns
+from annsite import ACME, BOLT, COUNT, NOW, Site
 from engram.kernel.clock import micros
 from engram.kernel.errors import ConfigError
 from engram.kernel.preselect import Among, Preselecting
 from engram.kernel.protocols import Batch, Close, Expunge, Mark, Put, Stage, Supersede, Switch
-from engram.kernel.record import Interval, Record
+from engram.kernel.record import Interval
 from engram.kernel.scope import Scope
-from engram.models.static import StaticEmbedder
 from engram.operators.analysis import ordered_hashes
 from engram.operators.retrieval.codec import encode
 from engram.stores import keeper_of
@@ -33,87 +31,14 @@ from engram.testing.builders import START, a_record, day
 from postgres import SERVER, schemas
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+pytest.importorskip("psycopg_pool", reason="the extra postgres is not installed")
 Link = Any
 """A connection of psycopg."""
-
-ACME, BOLT = Scope("acme"), Scope("bolt", "ana")
-USERS = 10
-COUNT = 800
-NOW = Among(micros(day(400)))
 
 
 def hashes(text: str) -> list[int]:
     """The different terms of a text, as an index entry has them."""
     return list(dict.fromkeys(memoryview(ordered_hashes(text)).cast("I").tolist()))
-
-
-class Site:
-    """A database of its own: one tenant with indexes and ten users, another with neither."""
-
-    def __init__(self, server: str) -> None:
-        self.name = f"ann{os.getpid()}"
-        self.server = server
-        with psycopg.connect(server, autocommit=True) as link:
-            link.execute(f"DROP DATABASE IF EXISTS {self.name}")
-            link.execute(f"CREATE DATABASE {self.name}")
-            for role in ("owner", "acme", "bolt"):
-                link.execute(f"CREATE ROLE {self.name}_{role} LOGIN")
-            link.execute(f"GRANT ALL ON DATABASE {self.name} TO {self.name}_owner")
-        with psycopg.connect(self.url(None), autocommit=True) as link:
-            link.execute("CREATE EXTENSION vector")
-        self.embedder = StaticEmbedder()
-        self.store = self.opened("owner")
-        messages = list(turns(COUNT))
-        self.texts = [message["content"] for message in messages]
-        self.vectors = self.embedder.embed(self.texts)
-        self.records = [
-            a_record(
-                message["content"],
-                scope=replace(ACME, user_id=f"u{number % USERS}", run_id=f"r{number // 100}"),
-                name=message["name"],
-                role="assistant" if number % 4 == 0 else "user",
-                time=datetime.fromisoformat(message["time"]),
-            )
-            for number, message in enumerate(messages)
-        ]
-        self.ids = self.put(self.records)
-        self.put([a_record("Of bolt.", scope=BOLT)])
-        with connect(self.store.target) as link:
-            assert ann_build.lacking(link, COUNT - 1) == [("acme", COUNT)]
-            assert ann_build.build(link, "acme") == COUNT
-            assert ann_build.lacking(link, COUNT - 1) == []
-            for role in ("acme", "bolt"):
-                link.execute("SELECT admit(%s, %s)", (f"{self.name}_{role}", role))
-
-    def url(self, role: str | None) -> str:
-        """Of the database, as a role."""
-        url = self.server.replace("/postgres?", f"/{self.name}?")
-        user = "postgres" if role is None else f"{self.name}_{role}"
-        return "postgresql://" + user + "@" + url.partition("://")[2].rpartition("@")[2]
-
-    def opened(self, role: str | None, schema: str = "engram") -> PostgresStore:
-        """The store, for a role."""
-        return PostgresStore(target_of(f"{self.url(role)}&schema={schema}"))
-
-    def put(self, records: list[Record], store: PostgresStore | None = None) -> list[str]:
-        """Add records with their entries."""
-        texts = [record.text for record in records]
-        entries = encode(texts, self.embedder.embed(texts))
-        puts = [Put(record, *entry) for record, entry in zip(records, entries, strict=True)]
-        return list((store or self.store).commit(Batch(tuple(puts))).ids)
-
-    def near(self, text: str, k: int = 3, among: Among = NOW, scope: Scope = ACME) -> list[str]:
-        """The ids that are found near to a text."""
-        found = self.store.nearest(scope, list(self.embedder.embed([text])), k, among)
-        return [id for id, _ in found[0]]
-
-    def close(self) -> None:
-        """Remove everything."""
-        self.store.close()
-        with psycopg.connect(self.server, autocommit=True) as link:
-            link.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
-            for role in ("owner", "acme", "bolt"):
-                link.execute(f"DROP ROLE {self.name}_{role}")
 
 
 @pytest.fixture(scope="module")
