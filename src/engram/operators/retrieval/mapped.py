@@ -56,6 +56,20 @@ class Chosen(NamedTuple):
     weights: Mapping[int, float]
 
 
+def _weighed(weight: Floats, holding: NDArray[np.bool_], held: int, whole: int) -> Floats:
+    """How many turns each candidate stands for, 1 where it was found.
+
+    Those that were drawn stand for the rest: apart for the turns that hold words of the query (`held` of
+    them) and for the others (`whole` together).
+    """
+    found = weight == 1
+    for part, total in ((holding, held), (~holding, max(0, whole - held))):
+        drawn = part & (weight > 0) & ~found
+        rest = total - np.count_nonzero(part & found)
+        weight[drawn] = max(1.0, rest / max(1, np.count_nonzero(drawn)))
+    return weight
+
+
 def keepable(index: SidedIndex, near: NDArray[np.uint8] | Parts) -> tuple[dict[str, Any], dict[str, Laid]]:
     """An index and the graph or the lists of its rows' vectors, as facts and arrays (`frozen`)."""
     facts, arrays = frozen(index)
@@ -216,6 +230,7 @@ class MappedIndex(SidedIndex):
         reading, direction, averages, words, weights = chosen
         alone = asked.level == 0 and ALONE.issuperset(asked.signals)
         at, weight = self._around(weights, 0 if alone else self._breadth.reach, self._breadth.spread)
+        weight = _weighed(weight, words.holding(at), words.held, round(sum(weights.values())))
         rows = self._layout.row_at[at].astype(np.int64)
         layout, part = self._layout.excerpt(at), self._rows.excerpt(rows)
         codes, scales = self._vectors.codes(rows)
@@ -260,10 +275,6 @@ class MappedIndex(SidedIndex):
         drawn = np.searchsorted(every, at[each != 1])
         weight[drawn] = each[each != 1]
         weight[place[every[place] == near]] = 1
-        drawn = drawn[weight[drawn] != 1]  # what was found stands for itself, whether it was drawn or not
-        if len(drawn):
-            rest = float(each.sum()) - np.count_nonzero(weight == 1)
-            weight[drawn] = max(1.0, rest / len(drawn))
         return every, weight
 
     def _share(self) -> float:

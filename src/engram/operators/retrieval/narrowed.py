@@ -107,6 +107,24 @@ class Words:
         found: list[int] = rows[np.argsort(-self._turns[best], kind="stable")[:k]].tolist()
         return found
 
+    @property
+    def held(self) -> int:
+        """How many turns hold any of the words."""
+        return int(np.count_nonzero(self._turns))
+
+    def holding(self, at: Ints) -> NDArray[np.bool_]:
+        """Whether the turns at some positions hold any of the words."""
+        return np.asarray(self._turns[at] > 0)
+
+    def drawn(self, k: int, among: Among) -> list[int]:
+        """Up to `k` rows of turns that hold any of the words, drawn evenly."""
+        at = np.flatnonzero(self._turns > 0)
+        if len(at) > k:
+            at = at[np.random.default_rng(0).integers(0, len(at), k)]
+        rows = np.unique(self._layout.row_at[at]).astype(np.int64)
+        found: list[int] = rows[among.may(rows)].tolist()
+        return found
+
     def excerpt(self, at: Ints) -> Words:
         """Itself, giving postings of the rows at some positions, numbered as they come (`find`)."""
         self._slot = np.full(self._layout.size, -1, np.int32)
@@ -183,6 +201,6 @@ class Source:
         return found
 
     def sample(self, k: int) -> list[int]:
-        """Some, drawn evenly."""
+        """Some of all and some of those that hold the words, each drawn evenly."""
         found: list[int] = self._among.drawn[:k].tolist()
-        return found
+        return list(dict.fromkeys([*found, *(self._words.drawn(k, self._among) if k else [])]))
