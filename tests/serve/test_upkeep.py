@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, EndJob, PutJob
@@ -14,7 +15,7 @@ from engram.kernel.scope import Scope
 from engram.serve.keys import KeyStore, matching
 from engram.serve.server import _listening
 from engram.stores import open_store
-from serve.service import House, problem
+from serve.service import House, house, problem
 
 
 def owe(house: House, user: str, status: str = "parked") -> str:
@@ -136,3 +137,15 @@ def test_answers_are_not_held_back() -> None:
     """Asyncio turns Nagle's delay (40 ms for each answer) off only where a socket says that it is TCP."""
     with closing(_listening("127.0.0.1", 0)) as listening:
         assert listening.proto == socket.IPPROTO_TCP
+
+
+def test_a_service_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    with house(tmp_path, postgres_url) as served:
+        served.key("acme", "write", "acme", "team-*")
+        body = {"messages": "The heron is back.", "user_id": "team-1"}
+        id = served.told("POST", "memories", as_="acme", json=body)["items"][0]["id"]
+        asked = {"query": "heron", "user_id": "team-1"}
+        assert [hit["id"] for hit in served.told("POST", "search", as_="acme", json=asked)["items"]] == [id]
+        assert served.told("POST", "search", json=asked)["items"] == []
+        assert served.told("GET", f"memories/{id}", as_="acme")["scope"]["tenant"] == "acme"
+        assert problem(served.call("GET", f"memories/{id}")) == (404, "not-found")
