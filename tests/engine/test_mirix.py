@@ -223,6 +223,14 @@ def test_a_value_counts_as_said_whatever_its_punctuation(team: Opening) -> None:
     assert [record.text for record in held(memory, kind="secret")] == ["rose 1923"]
 
 
+@pytest.mark.parametrize("written", ["rose 1923", "ROSE_1923", "Rose1923", "R-o-s-e 1 9 2 3"])
+def test_no_manager_writes_a_value_in_whatever_form(team: Opening, written: str) -> None:
+    event = {"action": "episodic_insert", "summary": f"Told: {written}."}
+    memory, _ = team(memories=["episodic", "vault"], vault=[SECRET], episodic=[event])
+    say(memory, SAID)
+    assert [record.text for record in held(memory, kind="summary")] == ["Told: [in the vault]."]
+
+
 def test_erasing_the_turn_empties_the_vault_of_it(team: Opening) -> None:
     memory, _ = team(**VAULTED)
     receipt = say(memory, SAID)

@@ -79,10 +79,12 @@ class Vault:
         return place
 
     def _masked(self, text: str) -> str:
-        """The text without any value."""
+        """The text without any value, whatever its case and punctuation."""
         for value in self._values:
-            if len(value) >= _LEAST:
-                text = re.sub(re.escape(value), MASK, text, flags=re.IGNORECASE)
+            letters = list(filter(str.isalnum, value))
+            forms = [re.escape(value)] if len(value) >= _LEAST else []
+            forms += [r"[\W_]*".join(letters)] if len(letters) >= _LEAST else []
+            text = re.sub("|".join(forms), MASK, text, flags=re.IGNORECASE) if forms else text
         return text
 
 
