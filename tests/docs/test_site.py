@@ -24,7 +24,7 @@ PUBLIC = {
         f"engram.kernel.{name}"
         for name in (
             "adrive", "changes", "chat", "clock", "drive", "effects", "errors", "keeping", "operations",
-            "policy", "protocols", "record", "schema", "scope", "triple",
+            "policy", "preselect", "protocols", "record", "schema", "scope", "triple",
         )
     ),
     "engram.formats",
