@@ -171,6 +171,10 @@ def test_where_the_model_fails_a_search_goes_by_rules_and_says_so(scripted: Scri
     assert {hit.why["by_model"] for hit in hits} == {0.0}
     if bad == "no JSON":
         assert thoughts(memory, "Which recipe does she cook?") == [BAKES[0]]
+    memory, _ = scripted(found(BAKES), needs("cooking"), bad, bad, controller="model")
+    say(memory, "I bake bread on Sundays.")
+    unfiltered = memory.search("Which recipe does she cook?", user_id="ana", explain=True)
+    assert {hit.why["by_model"] for hit in unfiltered} == {0.0}
 
 
 def test_what_is_thought_again_word_for_word_is_confirmed_without_a_review(scripted: Scripted) -> None:

@@ -153,11 +153,13 @@ def test_sharing_out_bounds_each_participant_and_all() -> None:
 def test_a_search_gives_what_was_retrieved_where_the_agent_is_of_no_use(
     scripted: Scripted, reply: Any
 ) -> None:
-    memory, _ = scripted({"facts": []}, reply, reply)
+    memory, _ = scripted({"facts": []}, *[reply] * 4)
     say(memory, "The boat is red.")
     hits = memory.search("the boat", user_id="ana")
     assert [hit.text for hit in hits] == ["The boat is red."]
     assert "distilled" not in hits[0].why
+    (hit,) = memory.search("the boat", user_id="ana", explain=True)
+    assert hit.why == {"by_model": float(isinstance(reply, dict))}
 
 
 def test_a_budget_that_is_spent_is_said(open_memory: Open) -> None:

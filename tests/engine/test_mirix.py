@@ -267,6 +267,8 @@ def test_without_a_topic_the_question_is_searched_for(team: Opening, topic: Any)
     hits = memory.search("Who is Berta?", user_id="ana")
     assert {hit.text for hit in hits} == {"Berta is a friend who rows.", "Berta: A friend who rows."}
     assert all("topic" not in hit.why for hit in hits)
+    told = memory.search("Who is Berta?", user_id="ana", explain=True)
+    assert {hit.why["by_model"] for hit in told} == {float(topic == "")}
 
 
 def test_calls_of_reading(team: Opening) -> None:

@@ -168,7 +168,21 @@ def test_a_controller_that_fails_activates(scripted: Scripted, bad: Any) -> None
 
     memory, _ = scripted(reply)
     say(memory, "I live in Porto.")
-    assert memory.search("Where do I live?", user_id="ana")[0].text == "I live in Porto."
+    hit = memory.search("Where do I live?", user_id="ana", explain=True)[0]
+    assert (hit.text, hit.why["by_model"]) == ("I live in Porto.", 0.0)
+
+
+def test_a_controller_that_fails_at_its_second_question_says_so(scripted: Scripted) -> None:
+    def reply(request: ChatRequest) -> Any:
+        return "no JSON" if "(`enough`)" in request.messages[-1].text else controlling(request)
+
+    memory, _ = scripted(reply)
+    for topic in ("boat", "house", "garden"):
+        say(memory, long(topic))
+    hits = memory.search("What about the boat?", user_id="ana", explain=True)
+    assert {hit.why["by_model"] for hit in hits} == {0.0}
+    few = memory.search("What about the boat?", user_id="ana", k=1, explain=True)
+    assert few[0].why["by_model"] == 1.0
 
 
 def test_without_a_model_summaries_are_by_rule_and_stand_in_until_it_fits(open_memory: Open) -> None:

@@ -34,6 +34,7 @@ from engram.operators.managing.decided import steps_of
 from engram.operators.managing.distil import Distil, shared_out
 from engram.operators.managing.logbook import CASE, logged
 from engram.operators.retrieval.nearest import current
+from engram.operators.retrieval.recall import explained
 
 __all__ = ["MemoryR1"]
 
@@ -85,10 +86,11 @@ class MemoryR1(Policy):
         hits = await current(deep, self.k)
         chosen = shared_out(hits, self.each, self.retrieved) if distils else []
         useful = await Distil().useful(query.text, chosen) if chosen else None
+        told = float(useful is not None)
         if not useful:
-            return Recall(tuple(hits[: query.depth]))
+            return Recall(tuple(explained(query, hits[: query.depth], by_model=told)))
         found = [Hit(hit.record, hit.score, {**hit.why, "distilled": 1.0}) for hit in useful]
         if query.depth > query.k:
             ids = {hit.id for hit in found}
             found += [hit for hit in hits if hit.id not in ids]
-        return Recall(tuple(found[: query.depth]))
+        return Recall(tuple(explained(query, found[: query.depth], by_model=told)))

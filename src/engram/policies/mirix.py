@@ -36,6 +36,7 @@ from engram.operators.managing.routing import routed, topic_of
 from engram.operators.managing.six import MANAGERS, VAULT
 from engram.operators.managing.vault import SECRET, Vault, opened, outside_vault
 from engram.operators.retrieval.nearest import current
+from engram.operators.retrieval.recall import explained
 from engram.operators.retrieval.replaced import inserted
 
 __all__ = ["Mirix"]
@@ -103,7 +104,7 @@ class Mirix(Policy):
                 break
             deep = replace(deep, depth=4 * deep.depth)
         asks = self.active and not query.level and not query.kinds and await Model() is not None
-        topic = await topic_of(query.text) if asks else ""
+        topic = await topic_of(query.text) if asks else None
         if topic:
             memories = await each(Find(topic, self.k, (kind,)) for kind in _SEARCHED)
             score = {hit.id: hit.score for hit in hits}
@@ -114,4 +115,4 @@ class Mirix(Policy):
                 if hit.record.made_by is not None and hit.score > score.get(hit.id, 0.0)
             }
             hits = inserted(hits, lifted)
-        return Recall(tuple(hits[: query.depth]))
+        return Recall(tuple(explained(query, hits[: query.depth], by_model=float(topic is not None))))

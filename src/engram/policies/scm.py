@@ -27,7 +27,7 @@ from engram.kernel.effects import Recent, Score
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Hit, Record
-from engram.operators.retrieval.recall import best
+from engram.operators.retrieval.recall import best, explained
 from engram.operators.summaries.activation import Activation
 from engram.operators.summaries.controller import Controller
 from engram.operators.summaries.long_turns import LongTurns, summaries_of
@@ -87,9 +87,11 @@ class SCM(Policy):
             return await best(query, columns, cosine, lambda at: cosine[at])
         controller, activation = Controller(self.item, self.total), Activation(self.decay, self.activated)
         flash = await self.beside(query)
-        if len(columns) and self.controlled and not await controller.needed(query.text, flash):
+        needed = await controller.needed(query.text, flash) if len(columns) and self.controlled else None
+        if needed is False:
             return Recall(tuple(Hit(turn, 1.0) for turn in flash[: query.depth]))
         hits = await activation.ranked(query, columns, cosine)
+        hits = explained(query, hits, by_model=float(needed is not None))
         active = hits[: min(query.k, self.activated)]
         changes = await activation.accessed(active)
         shown = await controller.fitted(query.text, active)

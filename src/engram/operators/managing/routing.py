@@ -50,11 +50,11 @@ async def routed(turns: Sequence[Record], told: Mapping[str, str], longest: int)
     return [name for name in told if name in chosen]
 
 
-async def topic_of(question: str) -> str:
-    """What the model says that a question is about, else nothing. Raises `BudgetExceeded`."""
+async def topic_of(question: str) -> str | None:
+    """What the model says that a question is about; `None` where it fails. Raises `BudgetExceeded`."""
     asked = f"The question, quoted: {json.dumps(question, ensure_ascii=False)}\n\nWhat is its topic?"
     try:
         reply = await Ask(asked, Topic, _TOPIC)
     except (BadReply, ModelUnavailable):
-        return ""
+        return None
     return " ".join(reply.topic.split())[:_LONGEST]

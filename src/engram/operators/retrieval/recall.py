@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from engram.kernel.policy import Query, Recall
 from engram.kernel.record import Hit
 from engram.operators.retrieval.top import top
 
-__all__ = ["best", "reciprocal_rank", "saturate"]
+__all__ = ["BY_MODEL", "best", "explained", "reciprocal_rank", "saturate", "unasked"]
 
+BY_MODEL = "by_model"
+"""The reason that says whether a model did what it was asked at the search: 1, or 0 where it failed."""
 Explain = Callable[[int], Mapping[str, float]]
 Calibrate = Callable[[Sequence[int]], NDArray[Any]]
 _FEW = 10
@@ -48,6 +51,16 @@ async def best(
             if id in found
         )
     )
+
+
+def explained(query: Query, hits: Sequence[Hit], **figures: float) -> list[Hit]:
+    """The hits with these figures in `why` besides, where the query asks for reasons."""
+    return [replace(hit, why={**hit.why, **figures}) for hit in hits] if query.explain else list(hits)
+
+
+def unasked(hits: Sequence[Hit]) -> list[Hit]:
+    """The hits with `by_model` 0 where they have it: a model has failed since."""
+    return [replace(hit, why={**hit.why, BY_MODEL: 0.0}) if BY_MODEL in hit.why else hit for hit in hits]
 
 
 def saturate(values: NDArray[Any], half: float) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from engram.kernel.effects import Ask, Model, each
 from engram.kernel.errors import BudgetExceeded, ModelError
 from engram.kernel.record import Hit, Record
+from engram.operators.retrieval.recall import unasked
 from engram.operators.summaries.long_turns import summaries_of
 from engram.operators.summaries.quoting import line, message, question
 from engram.operators.summaries.sizes import tokens
@@ -47,10 +48,10 @@ class Controller:
     item: int = 800
     total: int = 2000
 
-    async def needed(self, query: str, flash: Sequence[Record]) -> bool:
-        """Whether the query needs more than the flash memory, the last turns."""
+    async def needed(self, query: str, flash: Sequence[Record]) -> bool | None:
+        """Whether the query needs more than the flash memory; `None` where no model says so."""
         if await Model() is None:
-            return True
+            return None
         parts = [
             ("The last messages", [message(turn, self.item) for turn in flash]),
             ("What is asked now", [line(text=query[: 4 * _QUERY])]),
@@ -59,10 +60,13 @@ class Controller:
         try:
             return (await Ask(question(parts, asked), Needed, _SYSTEM)).activate
         except (ModelError, BudgetExceeded):  # who asks is given more rather than nothing
-            return True
+            return None
 
     async def fitted(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
-        """The activated hits, summaries in place of long ones where these are enough."""
+        """The activated hits, summaries in place of long ones where these are enough.
+
+        Where the model fails, `by_model` of their reasons is 0.
+        """
         if sum(tokens(hit.text) for hit in hits) <= self.total:
             return list(hits)
         long = [hit.record for hit in hits if tokens(hit.text) > self.item]
@@ -70,7 +74,7 @@ class Controller:
         try:
             enough = await self._enough(query, long, short)
         except (ModelError, BudgetExceeded):
-            enough = None
+            enough, hits = None, unasked(hits)
         return _shortened(hits, short, enough, self.total)
 
     async def _enough(self, query: str, long: Sequence[Record], short: dict[str, Record]) -> set[str] | None:

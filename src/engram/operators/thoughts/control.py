@@ -14,6 +14,7 @@ from engram.kernel.errors import BadReply, ModelUnavailable
 from engram.kernel.policy import Query, Recall
 from engram.kernel.record import Hit, Record
 from engram.operators.retrieval.dates import named_times
+from engram.operators.retrieval.recall import BY_MODEL, unasked
 from engram.operators.thoughts.quoting import lines
 from engram.operators.thoughts.search import Chosen, nearest_chosen
 from engram.operators.thoughts.tags import ONTOLOGY, cleaned_tag, dates_in, small_talk, tags_in, tags_of
@@ -91,7 +92,7 @@ class Control:
                 ids = columns.rows(range(len(columns)))
                 ranking += np.array([self.lift if id in named else 0.0 for id in ids], np.float32)
         chosen = _Fitting(decided, query.text, turns=self.turns or "episode" in query.kinds)
-        why = {"by_model": float(decided.by_model), "tags": float(len(decided.tags))}
+        why = {BY_MODEL: float(decided.by_model), "tags": float(len(decided.tags))}
         found = await nearest_chosen(query, columns, ranking, chosen, why)
         return replace(found, hits=await self._relevant(query, found.hits)) if decided.by_model else found
 
@@ -125,7 +126,7 @@ class Control:
         try:
             given = await Ask(prompt, GivenRelevant, _FILTER)
         except (BadReply, ModelUnavailable):
-            return tuple(hits)
+            return tuple(unasked(hits))
         kept = {shown[number - 1].id for number in given.relevant if 1 <= number <= len(shown)}
         useless = {hit.id for hit in shown} - kept
         return tuple(hit for hit in hits if hit.id not in useless)
