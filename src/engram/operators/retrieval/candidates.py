@@ -116,9 +116,8 @@ def choose(
     three turns to both sides, each session. `chosen` says by row which are looked at (`None`: all).
     """
     at = np.flatnonzero(layout.row_at >= 0)
+    at = at if chosen is None else at[chosen[layout.row_at[at]]]
     row = layout.row_at[at].astype(np.int64)
-    if chosen is not None:
-        at, row = at[chosen[row]], row[chosen[row]]
     since, until = ALWAYS
     if rows.hideable or kinds or level:
         ends = np.minimum(rows["valid_end"][row], rows["expires"][row])

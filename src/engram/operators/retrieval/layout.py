@@ -109,11 +109,9 @@ class Layout:
         """
         order = _in_order(rows)
         stream, time = rows["stream"][order], rows["time"][order]
-        first = np.ones(len(order), bool)
-        first[1:] = stream[1:] != stream[:-1]
-        first[1:] |= rows.gapped(stream[1:]) & (np.diff(time) > GAP)
-        if follows is not None:
-            first |= ~follows[order]
+        first = np.zeros(len(order), bool) if follows is None else ~follows[order]
+        first[:1] = True
+        first[1:] |= (stream[1:] != stream[:-1]) | (rows.gapped(stream[1:]) & (np.diff(time) > GAP))
         session = np.cumsum(first) - 1
         at = np.arange(len(order)) + GUARD * (session + 1)
         before = (
