@@ -65,8 +65,8 @@ def _weighed(weight: Floats, holding: NDArray[np.bool_], held: int, whole: int) 
     found = weight == 1
     for part, total in ((holding, held), (~holding, max(0, whole - held))):
         drawn = part & (weight > 0) & ~found
-        rest = total - np.count_nonzero(part & found)
-        weight[drawn] = max(1.0, rest / max(1, np.count_nonzero(drawn)))
+        rest = total - int(np.count_nonzero(part & found))
+        weight[drawn] = max(1.0, rest / max(1, int(np.count_nonzero(drawn))))
     return weight
 
 
