@@ -129,6 +129,20 @@ def test_calls_are_as_the_page_says(scripted: Scripted) -> None:
     assert (len(sifting.asked), len(hits)) == (1, 1)
 
 
+@pytest.mark.parametrize(("k", "found"), [(1, ["Turn 2."]), (9, ["Turn 2.", "Turn 5."])])
+def test_the_filter_sees_as_much_however_few_are_wanted(open_memory: Open, k: int, found: list[str]) -> None:
+    def reply(request: ChatRequest) -> Any:
+        lines = [line for line in _said(request).splitlines() if line.startswith("[")]
+        assert len(lines) == 8
+        return {"best": [place for place, line in enumerate(lines, 1) if "2" in line[4:] or "5" in line[4:]]}
+
+    model = ScriptedModel(reply)
+    memory = open_memory(policy=MemGAS(sift=True), model=model)
+    memory.add([{"content": f"Turn {n}.", "name": "Ana"} for n in range(8)], user_id="ana", run_id="one")
+    hits = memory.search("Turn 2 and 5", user_id="ana", k=k)
+    assert (sorted(hit.text for hit in hits), len(model.asked)) == (found, 1)
+
+
 def _said(request: ChatRequest) -> str:
     return request.messages[-1].text
 

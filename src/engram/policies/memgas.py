@@ -19,7 +19,7 @@ counts beside it. Granularities weigh one over their entropy; the code's weights
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from engram.kernel.changes import Changes
@@ -101,9 +101,12 @@ class MemGAS(Policy):
     async def read(self, query: Query) -> Recall:
         """The turns that a walk from what is nearest finds; sifted, where that is wanted and possible."""
         select = Select(self.seeds, self.damping, self.temperature, self.routing, self.own)
-        recall = await select.recall(query)
-        if not self.sift or len(recall.hits) < 2 or await Model() is None:
-            return recall
-        first = recall.hits[: self.sifted]
+        if not self.sift or await Model() is None:
+            return await select.recall(query)
+        found = (await select.recall(replace(query, depth=max(query.depth, self.sifted)))).hits
+        first, rest = found[: self.sifted], found[self.sifted :]
+        if not first:
+            return Recall()
         helps = await ByModel(self.sifted).ranking(query.text, [hit.text for hit in first])
-        return Recall(tuple(hit for hit, figure in zip(first, helps, strict=True) if figure > 0))
+        kept = [hit for hit, figure in zip(first, helps, strict=True) if figure > 0]
+        return Recall((*kept, *rest)[: query.depth])
