@@ -145,6 +145,19 @@ def test_steps_are_bounded_and_a_full_block_takes_no_more(scripted: Scripted) ->
     assert "the block is full (150 characters)" in asked.asked[1]
 
 
+def test_a_part_that_comes_often_is_replaced_only_where_all_of_it_fits(scripted: Scripted) -> None:
+    memory, model = scripted(
+        calls(call("append", block="human", content="a b a b a b")),
+        calls(call("replace", block="human", old="a", content="x" * 60)),
+        NOTHING,
+        limit=150,
+    )
+    say(memory, "a b a b a b")
+    say(memory, "x" * 60)
+    assert lines(memory) == ["a b a b a b"]
+    assert "the block would be too long (150 characters)" in model.asked[2]
+
+
 def test_a_warning_at_70_percent_and_a_flush_at_100_into_a_recursive_summary(scripted: Scripted) -> None:
     def reply(request: ChatRequest) -> Any:
         if "What do you call?" in request.messages[-1].text:

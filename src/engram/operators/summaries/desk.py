@@ -140,13 +140,14 @@ class Desk:
             return "no line of that block has `old` in it: give an exact part of one"
         if found.record is not None and found.record.made_by is None:
             return "that line was given by the memory's owner: append beside it instead"
-        if self._used(name) - len(old) + len(text) > self.limit:
+        replaced = " ".join(found.text.replace(old, text).split())
+        if self._used(name) - len(found.text) + len(replaced) > self.limit:
             return f"the block would be too long ({self.limit} characters): say it in fewer"
         stands = self._stands_on(text)
         if found.text == old.strip() and text:  # nothing of it stays
             found.text, found.sources = "", stands
             return self._append(name, text)
-        found.text = " ".join(found.text.replace(old, text).split())
+        found.text = replaced
         found.sources = tuple(dict.fromkeys([*found.sources, *stands]))
         return ""
 
