@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -60,6 +61,27 @@ def _compare(name: str, calls: int, work: Callable[[Memory, int], object], *memo
     )
 
 
+def _calls(
+    calls: int,
+    more: list[dict[str, Any]],
+    asked: list[str],
+    ids: dict[Memory, list[str]],
+    direct: Memory,
+    routed: Memory,
+) -> None:
+    """Compare the calls of every day."""
+    whose: Any = {"tenant": _TENANT, "user_id": "ana"}
+
+    def again(memory: Memory, number: int) -> None:
+        memory.add(f"One more, {number}.", **whose)
+        memory.search(asked[number], **whose)
+
+    _compare("search", calls, lambda m, n: m.search(asked[n], **whose), direct, routed)
+    _compare("get", calls, lambda m, n: m.get(ids[m][n % len(ids[m])], **whose), direct, routed)
+    _compare("add", calls, lambda m, n: m.add(more[n], **whose), direct, routed)
+    _compare("add, then search", calls // 3, again, direct, routed)
+
+
 def main() -> None:
     """Fill both, then compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -78,31 +100,7 @@ def main() -> None:
             for memory in (direct, router):
                 receipt = memory.add(said[: given.turns], tenant=_TENANT, user_id="ana")
                 ids[memory] = list(islice(receipt.ids, given.calls))
-            both = (direct, router)
-            _compare(
-                "search", given.calls, lambda m, n: m.search(asked[n], tenant=_TENANT, user_id="ana"), *both
-            )
-            _compare(
-                "get",
-                given.calls,
-                lambda m, n: m.get(ids[m][n % len(ids[m])], tenant=_TENANT, user_id="ana"),
-                *both,
-            )
-            _compare(
-                "add",
-                given.calls,
-                lambda m, n: m.add(said[given.turns + n], tenant=_TENANT, user_id="ana"),
-                *both,
-            )
-            _compare(
-                "add, then search",
-                given.calls // 3,
-                lambda m, n: (
-                    m.add(f"One more, {n}.", tenant=_TENANT, user_id="ana"),
-                    m.search(asked[n], tenant=_TENANT, user_id="ana"),
-                ),
-                *both,
-            )
+            _calls(given.calls, said[given.turns :], asked, ids, direct, router)
     _drop(given.url)
 
 

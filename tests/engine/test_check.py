@@ -18,6 +18,7 @@ from engram.engine.results import Report
 from engram.kernel.protocols import Batch, Job, PutEdge, PutJob, PutState, Stage, StateRow
 from engram.kernel.record import Edge, Interval
 from engram.kernel.scope import Scope
+from engram.operators.retrieval.index import ScopeIndex
 from engram.testing.builders import START
 from engram.testing.doubles import HashEmbedder
 
@@ -163,6 +164,7 @@ def test_an_index_in_memory_that_went_astray(path: Path) -> None:
         right = [hit.text for hit in memory.search("the cat is grey", user_id="ana")]
         assert memory.verify().ok
         with memory._bound.core.present.index(ANA) as index:
+            assert isinstance(index, ScopeIndex)
             index._vectors[0] = -index._vectors.gather(np.array([0]))[0]
         assert "the in-memory index of" in said(memory.verify())
         memory.repair()
