@@ -223,6 +223,23 @@ def test_a_value_counts_as_said_whatever_its_punctuation(team: Opening) -> None:
     assert [record.text for record in held(memory, kind="secret")] == ["rose 1923"]
 
 
+def test_what_was_not_shown_whole_is_not_written_over(team: Opening) -> None:
+    book = PLAN | {"text": "Row at dawn. " * 100}
+    memory, made = team(memories=["resource"], resource=[book])
+    say(memory, "Row at dawn. " * 100)
+    new = PLAN | {"title": "later.md", "text": "Row at dusk."}
+    over = book | {"action": "resource_update", "number": 1, "text": "Row at dusk."}
+    made.replies |= {"resource": [over, new]}
+    receipt = say(memory, "No, row at dusk.", "2026-01-02")
+    assert any("1 of 2 calls refused: was not shown whole" in item.reason for item in receipt.items)
+    ((text, _),) = by_memory(memory).values()
+    assert text.count("Row at dawn.") == 100
+    assert " […]" in made.model.asked[-1]
+    made.replies |= {"resource": [{"action": "resource_delete", "number": number} for number in (1, 2)]}
+    say(memory, "Throw it away.", "2026-01-03")
+    assert by_memory(memory) == {}
+
+
 @pytest.mark.parametrize("written", ["rose 1923", "ROSE_1923", "Rose1923", "R-o-s-e 1 9 2 3"])
 def test_no_manager_writes_a_value_in_whatever_form(team: Opening, written: str) -> None:
     event = {"action": "episodic_insert", "summary": f"Told: {written}."}

@@ -29,6 +29,7 @@ __all__ = [
     "quoted_turns",
 ]
 
+_UNSEEN = "was not shown whole"
 _QUERY = 2000  # characters of a chunk by which memories are looked for
 
 
@@ -125,7 +126,7 @@ class Calling:
         """What the model wants done about a chunk of turns. Raises what `Ask` raises."""
         shown = [(name, key, entry) for name, desk in desks.items() for key, entry in desk.held().items()]
         held = [
-            {"number": number, "memory": name, "text": entry.text[: desks[name].shelf.shown]}
+            {"number": number, "memory": name, "text": desks[name].shelf.cut(entry.text)}
             for number, (name, _, entry) in enumerate(shown, 1)
         ]
         quoted = f"Entries of the memory, quoted:\n{lines(held)}\n\n" if held else ""
@@ -187,7 +188,8 @@ def _done(
             note = desk.insert(taken.content, taken.sources, taken.metadata)
             key, entry = (None if note else desk.newest), None
         case "update":
-            note = desk.update(key, taken.content, taken.sources, taken.metadata)
+            unseen = key is not None and entry is not None and not desk.shelf.whole(entry.text)
+            note = _UNSEEN if unseen else desk.update(key, taken.content, taken.sources, taken.metadata)
             key = desk.newest if key is None and not note else key
         case _:
             note = desk.delete(key, taken.sources, at)

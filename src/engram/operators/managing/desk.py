@@ -35,10 +35,13 @@ class Shelf:
     single: bool = False
     renewed: bool = False
 
-    @property
-    def shown(self) -> int:
-        """How many characters of an entry a question shows."""
-        return self.longest if self.single else _SHOWN
+    def whole(self, text: str) -> bool:
+        """Whether a question shows all of an entry."""
+        return self.single or len(text) <= _SHOWN
+
+    def cut(self, text: str) -> str:
+        """An entry as a question shows it: a longer one cut, with a mark."""
+        return text if self.whole(text) else text[:_SHOWN] + _CUT
 
     @property
     def metadata(self) -> dict[str, Any]:
