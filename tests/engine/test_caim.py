@@ -193,8 +193,20 @@ def test_what_is_thought_again_word_for_word_is_confirmed_without_a_review(scrip
 def test_a_review_of_no_use_changes_nothing(scripted: Scripted, reply: Any) -> None:
     memory, _ = scripted(found(BAKES), found(AGAIN), reply)
     say(memory, "I bake bread on Sundays.")
-    say(memory, "It was rye.")
+    receipt = say(memory, "It was rye.")
     assert {record.text for record in held(memory, kind="summary")} == {BAKES[0], AGAIN[0]}
+    assert any("refused 1 of the reply" in item.reason for item in receipt.items)
+
+
+def test_what_is_refused_is_told_though_all_that_is_new_was_merged(scripted: Scripted) -> None:
+    reply = {"merge": [*same([1, 2], "Ana bakes rye bread.")["merge"], *same([1, 7], "x")["merge"]]}
+    memory, _ = scripted(found(BAKES), found(AGAIN), reply)
+    say(memory, "I bake bread on Sundays.")
+    receipt = say(memory, "It was rye.")
+    assert [record.text for record in held(memory, kind="summary")] == ["Ana bakes rye bread."]
+    assert [item.reason for item in receipt.items[1:]] == [
+        "merged; refused 1 of the reply: not shown, or merged already"
+    ]
     assert memory.verify().problems == ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from engram.kernel.changes import Add, Changes, Retire, Revise
 from engram.kernel.effects import Ask, Find, each
@@ -84,7 +84,7 @@ class Organise:
             _apply(working, part, reply)
         if working.refused:
             note = f"refused {working.refused:,} of the reply: not shown, of two groups, or without a reason"
-            _remark(new, working, note)
+            working.remark(new, note)
         return working.finished(new) + Changes(tuple(others))
 
     async def _blocks(self, new: Sequence[Held], touched: set[str]) -> list[_Block]:
@@ -165,14 +165,3 @@ def _apply(working: Working, part: Sequence[_Block], reply: GivenOrder) -> None:
         fact = Fact(head, relation, tail)
         chosen = [shown[number - 1][0] for number in numbers]
         working.merge(chosen, Merged(fact.text, fact.metadata()), (one for one, _ in shown))
-
-
-def _remark(new: Sequence[Held], working: Working, note: str) -> None:
-    """Tell something with the first that is added."""
-    for one in new:
-        if one.new is not None and not one.settled:
-            one.new = replace(one.new, reason="; ".join(filter(None, (one.new.reason, note))))
-            return
-    if working.adds:
-        first = working.adds[0]
-        working.adds[0] = replace(first, reason="; ".join(filter(None, (first.reason, note))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from engram.kernel.changes import Add, Change, Changes, Revise
@@ -224,8 +224,11 @@ class Review:
                 numbers = list(dict.fromkeys(same.thoughts))
                 if all(1 <= number <= len(shown) for number in numbers):
                     _merge(working, [shown[number - 1] for number in numbers], same, shown)
-        if working.refused and new:
-            _tell(new[0][0], f"refused {working.refused:,} of the reply: not shown, or merged already")
+                else:
+                    working.refused += 1
+        if working.refused:
+            note = f"refused {working.refused:,} of the reply: not shown, or merged already"
+            working.remark((held for held, _ in new), note)
 
 
 def _merge(working: Working, chosen: Sequence[Held], same: GivenSame, shown: Sequence[Held]) -> None:
@@ -279,11 +282,6 @@ def _kept(held: Held) -> Mapping[str, Any]:
     if held.old is not None:
         return held.old.metadata
     return held.new.metadata if held.new is not None else {}
-
-
-def _tell(held: Held, note: str) -> None:
-    if held.new is not None:
-        held.new = replace(held.new, reason="; ".join(filter(None, (held.new.reason, note))))
 
 
 def _asked(shown: Sequence[Held]) -> str:

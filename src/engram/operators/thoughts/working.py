@@ -109,7 +109,22 @@ class Working:
             )
         return True
 
+    def remark(self, new: Iterable[Held], note: str) -> None:
+        """Tell something with the first that is added, else with the first that is changed."""
+        for one in new:
+            if one.new is not None and not one.settled:
+                one.new = replace(one.new, reason=_joined(one.new.reason, note))
+                return
+        if self.adds:
+            self.adds[0] = replace(self.adds[0], reason=_joined(self.adds[0].reason, note))
+        elif self.changes and isinstance(first := self.changes[0], Revise | Retire | Merge):
+            self.changes[0] = replace(first, reason=_joined(first.reason, note))
+
     def finished(self, new: Iterable[Held]) -> Changes:
         """All that is decided; the `new` ones that nothing befell are added as they are."""
         plain = [one.new for one in new if one.new is not None and not one.settled]
         return Changes((*plain, *self.adds, *self.changes))
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
