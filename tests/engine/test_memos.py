@@ -281,6 +281,17 @@ def test_an_erased_turn_takes_its_memory_and_topic_with_it(open_memory: Open) ->
     assert memory.verify().problems == ()
 
 
+def test_a_topic_of_which_nothing_holds_any_more_ends(open_memory: Open) -> None:
+    memory = open_memory(policy="memos")
+    for text in ("My favourite tea is sencha.", "My favourite tea is assam."):
+        say(memory, text)
+        memory.tend(user_id="ana")
+    (topic,) = held(memory, kind="summary")
+    assert "assam" in topic.text
+    assert memory.tend(user_id="ana").change_set is None
+    assert memory.verify().problems == ()
+
+
 def test_without_a_model_rules_say_so(open_memory: Open) -> None:
     memory = open_memory(policy="memos")
     assert reasons(say(memory, "I live in Porto.")) == ["by rules: no model is configured"]

@@ -100,6 +100,7 @@ class MemOS(Policy):
         cubes, shelf = await cubes_of(scope), await shelf_of(scope)
         loose = [cube for cube in cubes if cube.id not in shelf.members]
         filed = await filing(loose, shelf, File(self.together), cubes, _BY_RULES)
+        filed += shelf.emptied({cube.id for cube in cubes}, filed)
         return filed + await lived(cubes, self._schedule, Tiers(self.room, self.uses, self.stable))
 
     async def read(self, query: Query) -> Recall:

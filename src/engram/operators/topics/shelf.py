@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.kernel.changes import Add, Changes, Connect, Revise
+from engram.kernel.changes import Add, Changes, Connect, Retire, Revise
 from engram.kernel.effects import Model, Read, Told
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
@@ -85,6 +85,20 @@ class Shelf:
             changes += [Connect(place, id, PARENT, 1.0, (id,)) for id in new]
         return Changes(tuple(changes))
 
+    def emptied(self, standing: Collection[str], filed: Changes) -> Changes:
+        """The end of topics of which no member is among those `standing`, and which `filed` does not fill."""
+        filled = {change.id for change in filed if isinstance(change, Revise)}
+        empty = [
+            record
+            for record in self.records.values()
+            if record.id not in filled
+            and (topic := topic_of(record)) is not None
+            and not any(id in standing for id in topic.members)
+        ]
+        return Changes(
+            tuple(Retire(record.id, record.version, reason="nothing under it holds") for record in empty)
+        )
+
 
 def _text(topic: Topic, members: Sequence[str]) -> str:
     told = topic.description or " ".join(" ".join(text.split()) for text in members)[:_LONGEST]
@@ -131,7 +145,8 @@ async def filing(
 
 
 async def shelf_of(lane: Scope) -> Shelf:
-    """The topics that a lane has."""
-    found = await Read(tuple(id for _, id in await Told(kinds=("summary",))))
+    """The topics that a lane has, those that have ended left out."""
+    told = await Read(tuple(id for _, id in await Told(kinds=("summary",))))
+    found = [record for record in told if record.valid.end is None]
     named = ((topic, record) for record in own(found, lane, TOPIC) if (topic := topic_of(record)) is not None)
     return Shelf({folded(topic.name): record for topic, record in named})
