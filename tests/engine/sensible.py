@@ -66,7 +66,6 @@ SENSIBLE: dict[str, Callable[[ChatRequest], Any]] = {
     "memos": lambda request: shelving(request, taking_facts),
     "structured": outlining,
     "rmm": topics,
-    "structured": outlining,
     "tim": lambda request: thinking(request, taking_facts),
     "mirix": sorting,
     "scm": controlling,

@@ -19,6 +19,7 @@ from engram.engine import queue
 from engram.kernel.chat import ChatReply, ChatRequest
 from engram.kernel.errors import ModelUnavailable
 from engram.policies.mem0 import Mem0
+from engram.policies.scm import SCM
 from engram.testing.doubles import HashEmbedder, ScriptedModel
 
 EMBEDDER = HashEmbedder(32)
