@@ -28,11 +28,13 @@ from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
+from engram.operators.attempt import PASSING
 from engram.operators.granular.associate import associated
 from engram.operators.granular.router import Routing
 from engram.operators.granular.select import Select
 from engram.operators.granular.sessions import Session, confirmed, due, marks, waiting
 from engram.operators.granular.units import Units
+from engram.operators.retrieval.recall import BY_MODEL, explained
 from engram.operators.retrieval.rerank import ByModel
 
 __all__ = ["MemGAS"]
@@ -107,6 +109,9 @@ class MemGAS(Policy):
         first, rest = found[: self.sifted], found[self.sifted :]
         if not first:
             return Recall()
-        helps = await ByModel(self.sifted).ranking(query.text, [hit.text for hit in first])
+        try:
+            helps = await ByModel(self.sifted).ranking(query.text, [hit.text for hit in first])
+        except PASSING:
+            return Recall(tuple(explained(query, found[: query.depth], **{BY_MODEL: 0.0})))
         kept = [hit for hit, figure in zip(first, helps, strict=True) if figure > 0]
         return Recall((*kept, *rest)[: query.depth])

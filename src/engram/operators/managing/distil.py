@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engram.kernel.effects import Ask
-from engram.kernel.errors import BadReply, ModelUnavailable
 from engram.kernel.record import Hit, Record
+from engram.operators.attempt import attempted, quoted_query
 
 __all__ = ["Distil", "Useful", "participant", "shared_out"]
 
@@ -49,11 +48,10 @@ class Distil:
             for number, hit in enumerate(hits, 1)
         ]
         lines = "\n".join(json.dumps(line, ensure_ascii=False) for line in shown)
-        asked = f"The question, quoted: {json.dumps(question, ensure_ascii=False)}"
+        asked = f"The question, quoted: {quoted_query(question)}"
         prompt = f"Memories, quoted:\n{lines}\n\n{asked}\n\nWhich memories help to answer it?"
-        try:
-            reply = await Ask(prompt, Useful, _SYSTEM)
-        except (BadReply, ModelUnavailable):
+        reply = await attempted(prompt, Useful, _SYSTEM)
+        if reply is None:
             return None
         numbers = dict.fromkeys(number for number in reply.memories if 1 <= number <= len(hits))
         return [hits[number - 1] for number in numbers]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from engram.kernel.effects import Ask
-from engram.kernel.errors import BadReply, ModelUnavailable
 from engram.kernel.record import Record
+from engram.operators.attempt import attempted, quoted_query
 from engram.operators.managing.calls import quoted_turns
 
 __all__ = ["Routed", "Topic", "routed", "topic_of"]
@@ -52,9 +51,6 @@ async def routed(turns: Sequence[Record], told: Mapping[str, str], longest: int)
 
 async def topic_of(question: str) -> str | None:
     """What the model says that a question is about; `None` where it fails. Raises `BudgetExceeded`."""
-    asked = f"The question, quoted: {json.dumps(question, ensure_ascii=False)}\n\nWhat is its topic?"
-    try:
-        reply = await Ask(asked, Topic, _TOPIC)
-    except (BadReply, ModelUnavailable):
-        return None
-    return " ".join(reply.topic.split())[:_LONGEST]
+    asked = f"The question, quoted: {quoted_query(question)}\n\nWhat is its topic?"
+    reply = await attempted(asked, Topic, _TOPIC)
+    return None if reply is None else " ".join(reply.topic.split())[:_LONGEST]

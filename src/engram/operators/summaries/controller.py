@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engram.kernel.effects import Ask, Model, each
-from engram.kernel.errors import BudgetExceeded, ModelError
 from engram.kernel.record import Hit, Record
+from engram.operators.attempt import PASSING, attempted
 from engram.operators.retrieval.recall import unasked
 from engram.operators.summaries.long_turns import summaries_of
 from engram.operators.summaries.quoting import line, message, question
@@ -57,10 +57,8 @@ class Controller:
             ("What is asked now", [line(text=query[: 4 * _QUERY])]),
         ]
         asked = "Does it take more of what was said before than these messages to answer it (`activate`)?"
-        try:
-            return (await Ask(question(parts, asked), Needed, _SYSTEM)).activate
-        except (ModelError, BudgetExceeded):  # who asks is given more rather than nothing
-            return None
+        reply = await attempted(question(parts, asked), Needed, _SYSTEM)
+        return None if reply is None else reply.activate
 
     async def fitted(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """The activated hits, summaries in place of long ones where these are enough.
@@ -73,7 +71,7 @@ class Controller:
         short = await summaries_of(long)
         try:
             enough = await self._enough(query, long, short)
-        except (ModelError, BudgetExceeded):
+        except PASSING:
             enough, hits = None, unasked(hits)
         return _shortened(hits, short, enough, self.total)
 

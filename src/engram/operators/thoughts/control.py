@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from engram.kernel.clock import from_micros
-from engram.kernel.effects import Ask, Model, Now, Score, Told
-from engram.kernel.errors import BadReply, ModelUnavailable
+from engram.kernel.effects import Model, Now, Score, Told
 from engram.kernel.policy import Query, Recall
 from engram.kernel.record import Hit, Record
+from engram.operators.attempt import attempted, quoted_query
 from engram.operators.retrieval.dates import named_times
 from engram.operators.retrieval.recall import BY_MODEL, unasked
 from engram.operators.thoughts.quoting import lines
@@ -103,11 +103,10 @@ class Control:
             at = query.at or await Now()
             prompt = (
                 f"The ontology: {', '.join(told)}.\nToday is {at:%Y-%m-%d, %A}.\n\n"
-                f"The question, quoted:\n{lines([query.text[:2000]])}\n\nWhat does it need?"
+                f"The question, quoted:\n{quoted_query(query.text)}\n\nWhat does it need?"
             )
-            try:
-                given = await Ask(prompt, GivenControl, _CONTROL)
-            except (BadReply, ModelUnavailable):
+            given = await attempted(prompt, GivenControl, _CONTROL)
+            if given is None:
                 return _by_rules(query, at)
             tags = [tag for tag in map(cleaned_tag, given.tags) if tag]
             return Controlled(given.needed, tuple(tags), frozenset(_days(given.dates)), by_model=True)
@@ -120,12 +119,11 @@ class Control:
             return tuple(hits)
         told = [{"thought": n, "text": hit.text[:_LONGEST]} for n, hit in enumerate(shown, 1)]
         prompt = (
-            f"The question, quoted:\n{lines([query.text[:2000]])}\n\nThoughts, quoted:\n{lines(told)}\n\n"
+            f"The question, quoted:\n{quoted_query(query.text)}\n\nThoughts, quoted:\n{lines(told)}\n\n"
             "Which are relevant?"
         )
-        try:
-            given = await Ask(prompt, GivenRelevant, _FILTER)
-        except (BadReply, ModelUnavailable):
+        given = await attempted(prompt, GivenRelevant, _FILTER)
+        if given is None:
             return tuple(unasked(hits))
         kept = {shown[number - 1].id for number in given.relevant if 1 <= number <= len(shown)}
         useless = {hit.id for hit in shown} - kept
