@@ -58,8 +58,8 @@ def test_a_key_lives_from_its_making_to_its_end(call: Call, tmp_path: Path) -> N
     shown = call("list")
     assert made["id"] in shown.stdout
     for token in (made["key"], turned["key"]):
-        assert token.rpartition("_")[2] not in shown.stdout
-        assert token.rpartition("_")[2].encode() not in (tmp_path / "m.db").read_bytes()
+        assert token.split("_", 2)[2] not in shown.stdout
+        assert token.split("_", 2)[2].encode() not in (tmp_path / "m.db").read_bytes()
     [ended] = told(call("revoke", made["id"], "--yes", "--json"))
     assert (ended["state"], set(ended)) == ("revoked", set(made) - {"key"})
     assert "is revoked; make another" in call("rotate", made["id"], code=1).output

@@ -357,16 +357,20 @@ class Nothing(HashEmbedder):
 def test_the_command_says_that_what_is_written_is_kept(url: str, path: Path) -> None:
     """Interrupted, it ends with 130; given again, it goes on."""
     with opened(url, Nothing()) as memory:
-        memory.add([f"{SAID[n % 4]} {n} " * 160 for n in range(600)], user_id="ana")
+        memory.add([f"{SAID[n % 4]} {n} " * 160 for n in range(1000)], user_id="ana")
     command = [sys.executable, "-c", "from engram.cli import main; main()", "--url", url, "reembed"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not staged(path) and process.poll() is None:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as link:
+            link.execute("BEGIN IMMEDIATE")
+            while not staged(path) and process.poll() is None:
+                link.execute("ROLLBACK")
+                time.sleep(0.005)
+                link.execute("BEGIN IMMEDIATE")  # what is staged by now is all, until this ends
+            process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130
     assert "goes on where this one stopped" in said
     kept = staged(path)
-    assert 0 < kept < 600
+    assert 0 < kept < 1000
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {"checked": 600, "ok": True, "mended": 600, "problems": []}
+    assert json.loads(done.stdout) == {"checked": 1000, "ok": True, "mended": 1000, "problems": []}

@@ -47,7 +47,7 @@ def test_help_is_grouped_and_fits(reader: Terminal) -> None:
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (("serch", "x"), "No such command 'serch'. Did you mean 'search', 'bench'? see engram --help"),
+        (("serch", "x"), "No such command 'serch'. Did you mean 'search', 'serve', 'bench'?"),
         (("list", "--usr", "ana"), "No such option: --usr. Did you mean '--user'? see engram list --help"),
         (("jobs", "shwo"), "No such command 'shwo'. Did you mean 'show'? see engram jobs --help"),
         (("list", "--policy", "rrf"), "it goes before the command, engram --policy … list; see engram list"),
