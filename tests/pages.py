@@ -34,6 +34,7 @@ NOT_RUN = {
     r"(python -m )?pip install\b": "installs packages; the entry points of `pip install -e .` are made known",
     r"make\b": "works on the whole checkout; that the targets exist is tested",
     r"engram bench \.\./shared/data\b": "needs the development conversations",
+    r"engram compare \.\./shared/data\b": "needs the development conversations",
     r"engram bench speed\b(?!.*--n)": "takes minutes",
     r"engram bench ann\b": "takes minutes",
     r"engram .*\bsentence-transformers:": "downloads a model",
