@@ -359,6 +359,7 @@ def interrupt(path):
     while not link.execute("SELECT count(*) FROM staged").fetchone()[0]:
         time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 threading.Thread(target=interrupt, args=(sys.argv.pop(),), daemon=True).start()
 from engram.cli import main
 main()
