@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,12 +11,14 @@ from typing import Any, Self, TypeVar, Unpack
 
 from engram.aview import AsyncView
 from engram.bound import Bound, ScopeIds, as_ids
-from engram.config import open_core
+from engram.client.apart import AsyncFar
+from engram.client.opening import opened
+from engram.client.service import Service
 from engram.engine import answer, check, graphs, hearing, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
+from engram.engine.place import AsyncHere, AsyncPlace
 from engram.engine.progress import Progress, Stoppable
 from engram.engine.results import Imported, Left, Page, Receipt, Report
-from engram.kernel.adrive import arun
 from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock
 from engram.kernel.policy import Policy
@@ -41,8 +43,9 @@ class AsyncMemory:
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | Service | None = None,
         *,
+        key: str | None = None,
         policy: Policy | str | None = None,
         embedder: Embedder | str | None = None,
         model: Chat | ChatModel | str | None = None,
@@ -53,8 +56,9 @@ class AsyncMemory:
         clock: Clock | None = None,
         seed: int = 0,
     ) -> None:
-        core = open_core(
+        found = opened(
             url,
+            key,
             policy=policy,
             embedder=embedder,
             model=model,
@@ -65,7 +69,9 @@ class AsyncMemory:
             clock=clock,
             seed=seed,
         )
-        self._bound = Bound(core)
+        self._bound: Bound[AsyncPlace] = Bound(
+            AsyncFar(found) if isinstance(found, Service) else AsyncHere(found)
+        )
 
     def __repr__(self) -> str:
         return self._bound.shown("AsyncMemory")
@@ -88,7 +94,7 @@ class AsyncMemory:
         lets the policy derive from them, `wait=False` leaves that to a job. `expires` is when they end.
         """
         request = write.AddRequest(messages, self._bound.address(ids), metadata, kind, infer, expires, wait)
-        return await self._run(write.add(self._bound.core, request))
+        return await self._bound.place.run(write.add, request)
 
     async def add_triples(
         self,
@@ -104,7 +110,7 @@ class AsyncMemory:
         `weight`, `id`, `time`, `metadata`. Raises `InvalidInput` naming the one that is none.
         """
         scope = self._bound.address(ids)
-        return await self._run(write.add_triples(self._bound.core, triples, scope, metadata, wait=wait))
+        return await self._bound.place.run(write.add_triples, triples, scope, metadata, wait=wait)
 
     async def search(
         self,
@@ -126,7 +132,7 @@ class AsyncMemory:
         request = read.SearchRequest(
             query, self._bound.scope(ids), everyone, k, filters, at, min_score, explain
         )
-        return await self._run(read.search(self._bound.core, self._bound.core.present, request))
+        return await self._bound.place.run(read.search, self._bound.place.present, request)
 
     async def context(
         self,
@@ -147,9 +153,7 @@ class AsyncMemory:
         counts tokens (default: the embedder's tokeniser).
         """
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score)
-        return await self._run(
-            read.context(self._bound.core, self._bound.core.present, request, budget, count)
-        )
+        return await self._bound.place.run(read.context, self._bound.place.present, request, budget, count)
 
     async def ask(
         self,
@@ -176,7 +180,7 @@ class AsyncMemory:
         """
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, at)
         request = answer.AskRequest(searched, budget, count, min_score)
-        return await self._run(answer.ask(self._bound.core, self._bound.core.present, request))
+        return await self._bound.place.run(answer.ask, self._bound.place.present, request)
 
     async def cited(
         self,
@@ -198,7 +202,7 @@ class AsyncMemory:
         """
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, at=at)
         request = hearing.CitedRequest(searched, cited, shown)
-        return await self._run(hearing.cited(self._bound.core, request))
+        return await self._bound.place.run(hearing.cited, request)
 
     async def graph(
         self,
@@ -219,11 +223,11 @@ class AsyncMemory:
         """
         scope = self._bound.scope(ids)
         request = graphs.GraphRequest(scope, everyone, about, depth, types, kinds, limit)
-        return await self._call(graphs.graph, self._bound.core.present, request)
+        return await self._bound.place.call(graphs.graph, self._bound.place.present, request)
 
     async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """One record. Raises `NotFound`, also where it belongs to another scope."""
-        return await self._call(read.get, self._bound.core.present, id, self._bound.scope(ids))
+        return await self._bound.place.call(read.get, self._bound.place.present, id, self._bound.scope(ids))
 
     async def get_all(
         self,
@@ -236,11 +240,11 @@ class AsyncMemory:
     ) -> Page:
         """Current records in order of arrival, `limit` a page; give a page's `next` as `after`."""
         request = read.ListRequest(self._bound.scope(ids), everyone, filters, after, limit)
-        return await self._call(read.get_all, self._bound.core.present, request)
+        return await self._bound.place.call(read.get_all, self._bound.place.present, request)
 
     async def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
         """Every version of a record, oldest first. Raises `NotFound`."""
-        return await self._call(read.history, id, self._bound.scope(ids))
+        return await self._bound.place.call(read.history, id, self._bound.scope(ids))
 
     async def edit(
         self,
@@ -251,7 +255,7 @@ class AsyncMemory:
         **ids: Unpack[ScopeIds],
     ) -> Receipt:
         """Open a new version with another text or (replaced as a whole) other metadata. Raises `NotFound`."""
-        return await self._call(revise.edit, id, self._bound.scope(ids), text, metadata)
+        return await self._bound.place.call(revise.edit, id, self._bound.scope(ids), text, metadata)
 
     async def forget(
         self,
@@ -266,11 +270,13 @@ class AsyncMemory:
         It cannot be undone. `dry_run` only tells what would go. Raises `NotFound` for an id outside the
         scope, `Forbidden` where neither ids nor a scope is named, unless `everyone`.
         """
-        return await self._call(revise.forget, as_ids(ids), self._bound.scope(scope_ids), everyone, dry_run)
+        return await self._bound.place.call(
+            revise.forget, as_ids(ids), self._bound.scope(scope_ids), everyone, dry_run
+        )
 
     async def undo(self, change_set: str | int, **ids: Unpack[ScopeIds]) -> Receipt:
         """Reverse the commit of that receipt. Raises `Conflict` naming later change sets that stand on it."""
-        return await self._call(revise.undo, change_set, self._bound.scope(ids))
+        return await self._bound.place.call(revise.undo, change_set, self._bound.scope(ids))
 
     def as_of(self, *, valid: object = None, known: object = None) -> AsyncView:
         """A read-only view of what was true at `valid`, as it was known at `known`."""
@@ -284,27 +290,29 @@ class AsyncMemory:
 
     async def scopes(self, *, tenant: str | None = None) -> list[dict[str, Any]]:
         """Every scope that holds records (of one tenant, or of all), with their number."""
-        return await self._call(upkeep.scopes, self._bound.listed(tenant))
+        return await self._bound.place.call(upkeep.scopes, self._bound.listed(tenant))
 
     async def stats(self, **ids: Unpack[ScopeIds]) -> dict[str, Any]:
         """Counts and sizes of the store, or of one scope of it."""
-        return await self._call(upkeep.stats, self._bound.scope(ids) if ids or self._bound.ids else None)
+        return await self._bound.place.call(
+            upkeep.stats, self._bound.scope(ids) if ids or self._bound.ids else None
+        )
 
     async def tend(self, **ids: Unpack[ScopeIds]) -> Receipt:
         """Erase what has expired, finish owed work, and let the policy tend what it made."""
-        return await self._run(upkeep.tend(self._bound.core, self._bound.scope(ids)))
+        return await self._bound.place.run(upkeep.tend, self._bound.scope(ids))
 
     async def wait(self, timeout: float | None = 60.0) -> bool:  # noqa: ASYNC109 - the blocking face's
         """Finish owed jobs, for at most `timeout` seconds; whether nothing is owed now."""
-        return await self._run(upkeep.wait(self._bound.core, timeout))
+        return await self._bound.place.run(upkeep.wait, timeout)
 
     async def verify(self, *, progress: Progress | None = None) -> Report:
         """Prove every derived structure against the records. `progress` counts versions."""
-        return await self._call(check.verify, progress)
+        return await self._bound.place.call(check.verify, progress)
 
     async def repair(self, *, progress: Progress | None = None) -> Report:
         """Make anew what `verify` finds wrong; complete a pending purge. `progress` counts versions."""
-        return await self._call(check.repair, progress)
+        return await self._bound.place.call(check.repair, progress)
 
     async def export(
         self,
@@ -355,7 +363,7 @@ class AsyncMemory:
 
     async def close(self) -> None:
         """Release the store. Closing twice is fine; any other call after it raises `StoreError`."""
-        await asyncio.to_thread(self._bound.core.close)
+        await self._bound.place.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -365,17 +373,11 @@ class AsyncMemory:
     ) -> None:
         await self.close()
 
-    async def _run(self, program: Coroutine[Any, Any, T]) -> T:
-        return await arun(program, self._bound.core.performed)
-
     async def _stoppable(self, function: Callable[..., T], request: Any) -> T:
         """A call with `progress` in its request; where it is cancelled, its thread stops at the next."""
         progress = Stoppable(request.progress)
         try:
-            return await self._call(function, replace(request, progress=progress))
+            return await self._bound.place.call(function, replace(request, progress=progress))
         except asyncio.CancelledError:
             progress.stop()
             raise
-
-    async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.to_thread(self._bound.core.call, function, *arguments)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
 from engram.bound import Bound, ScopeIds
 from engram.engine import answer, graphs, read
 from engram.engine.lens import AsOf
+from engram.engine.place import AsyncPlace
 from engram.engine.results import Page
-from engram.kernel.adrive import arun
 from engram.kernel.record import Hit, Record
 from engram.operators.answering import Answer
 from engram.operators.graph.subgraph import Graph
@@ -22,7 +21,7 @@ __all__ = ["AsyncView"]
 class AsyncView:
     """A read-only view of a memory as it was, with the reading calls."""
 
-    def __init__(self, bound: Bound, lens: AsOf) -> None:
+    def __init__(self, bound: Bound[AsyncPlace], lens: AsOf) -> None:
         self._bound = bound
         self._lens = lens
 
@@ -46,10 +45,7 @@ class AsyncView:
         request = read.SearchRequest(
             query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
         )
-        return await arun(
-            read.search(self._bound.core, self._lens, request),
-            self._bound.core.performed,
-        )
+        return await self._bound.place.run(read.search, self._lens, request)
 
     async def context(
         self,
@@ -67,9 +63,7 @@ class AsyncView:
         """As `AsyncMemory.context`; `at` defaults to the view's moment."""
         anchor = self._lens.moment if at is None else at
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
-        return await arun(
-            read.context(self._bound.core, self._lens, request, budget, count), self._bound.core.performed
-        )
+        return await self._bound.place.run(read.context, self._lens, request, budget, count)
 
     async def ask(
         self,
@@ -88,8 +82,7 @@ class AsyncView:
         anchor = self._lens.moment if at is None else at
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, anchor)
         request = answer.AskRequest(searched, budget, count, min_score)
-        program = answer.ask(self._bound.core, self._lens, request)
-        return await arun(program, self._bound.core.performed)
+        return await self._bound.place.run(answer.ask, self._lens, request)
 
     async def graph(
         self,
@@ -105,13 +98,11 @@ class AsyncView:
         """As `Memory.graph`, of that time."""
         scope = self._bound.scope(ids)
         request = graphs.GraphRequest(scope, everyone, about, depth, types, kinds, limit)
-        return await asyncio.to_thread(self._bound.core.call, graphs.graph, self._lens, request)
+        return await self._bound.place.call(graphs.graph, self._lens, request)
 
     async def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """The version of a record that was believed then. Raises `NotFound`."""
-        return await asyncio.to_thread(
-            self._bound.core.call, read.get, self._lens, id, self._bound.scope(ids)
-        )
+        return await self._bound.place.call(read.get, self._lens, id, self._bound.scope(ids))
 
     async def get_all(
         self,
@@ -124,10 +115,8 @@ class AsyncView:
     ) -> Page:
         """As `AsyncMemory.get_all`, of that time."""
         request = read.ListRequest(self._bound.scope(ids), everyone, filters, after, limit)
-        return await asyncio.to_thread(self._bound.core.call, read.get_all, self._lens, request)
+        return await self._bound.place.call(read.get_all, self._lens, request)
 
     async def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
         """The versions known by then, oldest first. Raises `NotFound`."""
-        return await asyncio.to_thread(
-            self._bound.core.call, read.history, id, self._bound.scope(ids), self._lens.known
-        )
+        return await self._bound.place.call(read.history, id, self._bound.scope(ids), self._lens.known)

@@ -1,19 +1,22 @@
-"""What both faces share: the open core, and the scope ids that calls are bound to."""
+"""What both faces share: where their calls are carried out, and the scope ids that these are bound to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Generic, TypedDict, TypeVar
 
 from engram.engine.core import Core
 from engram.engine.lens import AsOf
+from engram.engine.place import Somewhere
 from engram.kernel.clock import parse_time
 from engram.kernel.errors import Forbidden, InvalidInput
 from engram.kernel.scope import SCOPE_FIELDS, Scope
-from engram.kernel.show import listed, plain_url
+from engram.kernel.show import listed
 
 __all__ = ["Bound", "ScopeIds", "as_ids"]
+
+P = TypeVar("P", bound=Somewhere)
 
 
 class ScopeIds(TypedDict, total=False):
@@ -26,26 +29,30 @@ class ScopeIds(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Bound:
-    """An open core and the ids that are fixed for its calls."""
+class Bound(Generic[P]):
+    """A place where calls are carried out, and the ids that are fixed for them."""
 
-    core: Core
+    place: P
     ids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def core(self) -> Core:
+        """The open core. Raises `ConfigError` where the memory is a service."""
+        return self.place.core
 
     def scope(self, given: Mapping[str, object]) -> Scope:
         """The scope of one call. Raises `Forbidden` where it names another id than the bound one."""
-        return Scope.of(**self._merged(given))
+        return self.place.scope(self._merged(given))
 
     def address(self, given: Mapping[str, object]) -> Scope:
         """The scope to write to: user `default` where no id is named."""
-        scope = self.scope(given)
-        return scope if scope.named else Scope(scope.tenant, "default")
+        return self.place.address(self._merged(given))
 
-    def narrowed(self, given: Mapping[str, object]) -> Bound:
-        """The same core with more ids fixed."""
+    def narrowed(self, given: Mapping[str, object]) -> Bound[P]:
+        """The same place with more ids fixed."""
         merged = self._merged(given)
         Scope.of(**merged)
-        return Bound(self.core, merged)
+        return Bound(self.place, merged)
 
     def named(self, given: Mapping[str, object]) -> Mapping[str, str]:
         """The ids that are named for one call, the bound ones among them."""
@@ -56,7 +63,7 @@ class Bound:
     def listed(self, tenant: str | None) -> Scope | None:
         """The pattern of scopes to list: the bound one, of the given tenant, or `None` for all."""
         merged = self._merged({"tenant": tenant})
-        return Scope.of(**merged) if merged else None
+        return self.place.scope(merged) if merged else None
 
     def as_of(self, valid: object, known: object) -> AsOf:
         """A view of the past. Raises `InvalidInput` where neither axis is given."""
@@ -64,14 +71,15 @@ class Bound:
             raise InvalidInput("as_of: give valid, known or both")
         given = {"valid": valid, "known": known}
         moments = [None if value is None else parse_time(value, name)[0] for name, value in given.items()]
-        return self.core.as_of(*moments)
+        return self.place.as_of(*moments)
 
     def shown(self, face: str, lens: AsOf | None = None) -> str:
         """What a face shows of itself: where it is kept, its method, whose it is, as of when; no secrets."""
-        parts = [f"{face} {plain_url(self.core.url)}", f"policy {self.core.policy.name}"]
+        where, *told = self.place.told()
+        parts = [f"{face} {where}", *told[:1]]
         parts += [listed(self.ids)] if self.ids else []
         parts += [str(lens)] if lens else []
-        parts += ["closed"] if self.core.closed else []
+        parts += told[1:]
         return f"<{', '.join(parts)}>"
 
     def _merged(self, given: Mapping[str, object]) -> dict[str, str]:

@@ -33,11 +33,12 @@ __all__ = [
     "open_core",
     "policy_names",
     "remote_session",
+    "service_key",
     "unknown_variables",
 ]
 
 DEFAULT_POLICY = "fusion"
-VARIABLES = ("ENGRAM_URL", "ENGRAM_HOME", "ENGRAM_MODEL", "ENGRAM_API_KEY", "ENGRAM_BASE_URL")
+VARIABLES = ("ENGRAM_URL", "ENGRAM_HOME", "ENGRAM_MODEL", "ENGRAM_API_KEY", "ENGRAM_BASE_URL", "ENGRAM_KEY")
 """The environment variables of engram's own that are read."""
 _MIN_CACHE_MB = 1
 _KEYS = {
@@ -79,6 +80,11 @@ def api_key() -> str | None:
 def base_url() -> str | None:
     """The address of an OpenAI-compatible endpoint: `ENGRAM_BASE_URL`, else `OPENAI_BASE_URL`."""
     return os.environ.get("ENGRAM_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or None
+
+
+def service_key() -> str | None:
+    """The key for a service that a memory is opened on: `ENGRAM_KEY`."""
+    return os.environ.get("ENGRAM_KEY") or None
 
 
 def editor() -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 from engram.bound import Bound, ScopeIds, as_ids
-from engram.config import open_core
+from engram.client.apart import Far
+from engram.client.opening import opened
+from engram.client.service import Service
 from engram.engine import answer, check, graphs, hearing, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
+from engram.engine.place import Here, Place
 from engram.engine.progress import Progress
 from engram.engine.results import Imported, Left, Page, Receipt, Report
 from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock
-from engram.kernel.drive import run
 from engram.kernel.policy import Policy
 from engram.kernel.protocols import AskingReranker, Embedder, Reranker
 from engram.kernel.record import Hit, Record
@@ -26,8 +28,6 @@ from engram.operators.packing import Context
 from engram.view import View
 
 __all__ = ["Memory"]
-
-T = TypeVar("T")
 
 
 class Memory:
@@ -48,8 +48,9 @@ class Memory:
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | Service | None = None,
         *,
+        key: str | None = None,
         policy: Policy | str | None = None,
         embedder: Embedder | str | None = None,
         model: Chat | ChatModel | str | None = None,
@@ -60,8 +61,9 @@ class Memory:
         clock: Clock | None = None,
         seed: int = 0,
     ) -> None:
-        core = open_core(
+        found = opened(
             url,
+            key,
             policy=policy,
             embedder=embedder,
             model=model,
@@ -72,7 +74,7 @@ class Memory:
             clock=clock,
             seed=seed,
         )
-        self._bound = Bound(core)
+        self._bound: Bound[Place] = Bound(Far(found) if isinstance(found, Service) else Here(found))
 
     def __repr__(self) -> str:
         return self._bound.shown("Memory")
@@ -96,7 +98,7 @@ class Memory:
         from them, `wait=False` leaves that to a job. `expires` is when they end.
         """
         request = write.AddRequest(messages, self._bound.address(ids), metadata, kind, infer, expires, wait)
-        return self._run(write.add(self._bound.core, request))
+        return self._bound.place.run(write.add, request)
 
     def add_triples(
         self,
@@ -112,7 +114,7 @@ class Memory:
         `weight`, `id`, `time`, `metadata`. Raises `InvalidInput` naming the one that is none.
         """
         scope = self._bound.address(ids)
-        return self._run(write.add_triples(self._bound.core, triples, scope, metadata, wait=wait))
+        return self._bound.place.run(write.add_triples, triples, scope, metadata, wait=wait)
 
     def search(
         self,
@@ -134,7 +136,7 @@ class Memory:
         request = read.SearchRequest(
             query, self._bound.scope(ids), everyone, k, filters, at, min_score, explain
         )
-        return self._run(read.search(self._bound.core, self._bound.core.present, request))
+        return self._bound.place.run(read.search, self._bound.place.present, request)
 
     def context(
         self,
@@ -155,7 +157,7 @@ class Memory:
         counts tokens (default: the embedder's tokeniser).
         """
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, at, min_score)
-        return self._run(read.context(self._bound.core, self._bound.core.present, request, budget, count))
+        return self._bound.place.run(read.context, self._bound.place.present, request, budget, count)
 
     def ask(
         self,
@@ -182,7 +184,7 @@ class Memory:
         """
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, at)
         request = answer.AskRequest(searched, budget, count, min_score)
-        return self._run(answer.ask(self._bound.core, self._bound.core.present, request))
+        return self._bound.place.run(answer.ask, self._bound.place.present, request)
 
     def cited(
         self,
@@ -204,7 +206,7 @@ class Memory:
         """
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, at=at)
         request = hearing.CitedRequest(searched, cited, shown)
-        return self._run(hearing.cited(self._bound.core, request))
+        return self._bound.place.run(hearing.cited, request)
 
     def graph(
         self,
@@ -225,11 +227,11 @@ class Memory:
         """
         scope = self._bound.scope(ids)
         request = graphs.GraphRequest(scope, everyone, about, depth, types, kinds, limit)
-        return self._call(graphs.graph, self._bound.core.present, request)
+        return self._bound.place.call(graphs.graph, self._bound.place.present, request)
 
     def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """One record. Raises `NotFound`, also where it belongs to another scope."""
-        return self._call(read.get, self._bound.core.present, id, self._bound.scope(ids))
+        return self._bound.place.call(read.get, self._bound.place.present, id, self._bound.scope(ids))
 
     def get_all(
         self,
@@ -242,11 +244,11 @@ class Memory:
     ) -> Page:
         """Current records in order of arrival, `limit` a page; give a page's `next` as `after`."""
         request = read.ListRequest(self._bound.scope(ids), everyone, filters, after, limit)
-        return self._call(read.get_all, self._bound.core.present, request)
+        return self._bound.place.call(read.get_all, self._bound.place.present, request)
 
     def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
         """Every version of a record, oldest first. Raises `NotFound`."""
-        return self._call(read.history, id, self._bound.scope(ids))
+        return self._bound.place.call(read.history, id, self._bound.scope(ids))
 
     def edit(
         self,
@@ -257,7 +259,7 @@ class Memory:
         **ids: Unpack[ScopeIds],
     ) -> Receipt:
         """Open a new version with another text or (replaced as a whole) other metadata. Raises `NotFound`."""
-        return self._call(revise.edit, id, self._bound.scope(ids), text, metadata)
+        return self._bound.place.call(revise.edit, id, self._bound.scope(ids), text, metadata)
 
     def forget(
         self,
@@ -272,11 +274,13 @@ class Memory:
         It cannot be undone. `dry_run` only tells what would go. Raises `NotFound` for an id outside the
         scope, `Forbidden` where neither ids nor a scope is named, unless `everyone`.
         """
-        return self._call(revise.forget, as_ids(ids), self._bound.scope(scope_ids), everyone, dry_run)
+        return self._bound.place.call(
+            revise.forget, as_ids(ids), self._bound.scope(scope_ids), everyone, dry_run
+        )
 
     def undo(self, change_set: str | int, **ids: Unpack[ScopeIds]) -> Receipt:
         """Reverse the commit of that receipt. Raises `Conflict` naming later change sets that stand on it."""
-        return self._call(revise.undo, change_set, self._bound.scope(ids))
+        return self._bound.place.call(revise.undo, change_set, self._bound.scope(ids))
 
     def as_of(self, *, valid: object = None, known: object = None) -> View:
         """A read-only view of what was true at `valid`, as it was known at `known`."""
@@ -290,27 +294,29 @@ class Memory:
 
     def scopes(self, *, tenant: str | None = None) -> list[dict[str, Any]]:
         """Every scope that holds records (of one tenant, or of all), with their number."""
-        return self._call(upkeep.scopes, self._bound.listed(tenant))
+        return self._bound.place.call(upkeep.scopes, self._bound.listed(tenant))
 
     def stats(self, **ids: Unpack[ScopeIds]) -> dict[str, Any]:
         """Counts and sizes of the store, or of one scope of it."""
-        return self._call(upkeep.stats, self._bound.scope(ids) if ids or self._bound.ids else None)
+        return self._bound.place.call(
+            upkeep.stats, self._bound.scope(ids) if ids or self._bound.ids else None
+        )
 
     def tend(self, **ids: Unpack[ScopeIds]) -> Receipt:
         """Erase what has expired, finish owed work, and let the policy tend what it made."""
-        return self._run(upkeep.tend(self._bound.core, self._bound.scope(ids)))
+        return self._bound.place.run(upkeep.tend, self._bound.scope(ids))
 
     def wait(self, timeout: float | None = 60.0) -> bool:
         """Finish owed jobs, for at most `timeout` seconds; whether nothing is owed now."""
-        return self._run(upkeep.wait(self._bound.core, timeout))
+        return self._bound.place.run(upkeep.wait, timeout)
 
     def verify(self, *, progress: Progress | None = None) -> Report:
         """Prove every derived structure against the records. `progress` counts versions."""
-        return self._call(check.verify, progress)
+        return self._bound.place.call(check.verify, progress)
 
     def repair(self, *, progress: Progress | None = None) -> Report:
         """Make anew what `verify` finds wrong; complete a pending purge. `progress` counts versions."""
-        return self._call(check.repair, progress)
+        return self._bound.place.call(check.repair, progress)
 
     def export(
         self,
@@ -334,7 +340,7 @@ class Memory:
         """
         scope = self._bound.scope(ids) if ids or self._bound.ids else None
         departure = portable.Departure(path, scope, format, since, until, topics, overwrite, progress)
-        return self._call(portable.export, departure)
+        return self._bound.place.call(portable.export, departure)
 
     def import_(
         self,
@@ -357,11 +363,11 @@ class Memory:
         that is broken, with its line; of another program's, what stands before that is stored.
         """
         arrival = portable.Arrival(path, self._bound.named(ids), format, infer, dry_run, progress, on_skip)
-        return self._call(portable.import_, arrival)
+        return self._bound.place.call(portable.import_, arrival)
 
     def close(self) -> None:
         """Release the store. Closing twice is fine; any other call after it raises `StoreError`."""
-        self._bound.core.close()
+        self._bound.place.close()
 
     def __enter__(self) -> Self:
         return self
@@ -370,10 +376,3 @@ class Memory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _run(self, program: Coroutine[Any, Any, T]) -> T:
-        core = self._bound.core
-        return run(program, core.performed, concurrency=core.concurrency)
-
-    def _call(self, function: Callable[..., T], *arguments: Any) -> T:
-        return self._bound.core.call(function, *arguments)

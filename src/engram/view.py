@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack
 
 from engram.bound import Bound, ScopeIds
 from engram.engine import answer, graphs, read
 from engram.engine.lens import AsOf
+from engram.engine.place import Place
 from engram.engine.results import Page
-from engram.kernel.drive import run
 from engram.kernel.record import Hit, Record
 from engram.operators.answering import Answer
 from engram.operators.graph.subgraph import Graph
@@ -17,13 +17,11 @@ from engram.operators.packing import Context
 
 __all__ = ["View"]
 
-T = TypeVar("T")
-
 
 class View:
     """A read-only view of a memory as it was, with the reading calls."""
 
-    def __init__(self, bound: Bound, lens: AsOf) -> None:
+    def __init__(self, bound: Bound[Place], lens: AsOf) -> None:
         self._bound = bound
         self._lens = lens
 
@@ -47,7 +45,7 @@ class View:
         request = read.SearchRequest(
             query, self._bound.scope(ids), everyone, k, filters, anchor, min_score, explain
         )
-        return self._run(read.search(self._bound.core, self._lens, request))
+        return self._bound.place.run(read.search, self._lens, request)
 
     def context(
         self,
@@ -65,7 +63,7 @@ class View:
         """As `Memory.context`; `at` defaults to the view's moment."""
         anchor = self._lens.moment if at is None else at
         request = read.SearchRequest(query, self._bound.scope(ids), everyone, k, filters, anchor, min_score)
-        return self._run(read.context(self._bound.core, self._lens, request, budget, count))
+        return self._bound.place.run(read.context, self._lens, request, budget, count)
 
     def ask(
         self,
@@ -84,7 +82,7 @@ class View:
         anchor = self._lens.moment if at is None else at
         searched = read.SearchRequest(question, self._bound.scope(ids), everyone, k, filters, anchor)
         request = answer.AskRequest(searched, budget, count, min_score)
-        return self._run(answer.ask(self._bound.core, self._lens, request))
+        return self._bound.place.run(answer.ask, self._lens, request)
 
     def graph(
         self,
@@ -100,11 +98,11 @@ class View:
         """As `Memory.graph`, of that time."""
         scope = self._bound.scope(ids)
         request = graphs.GraphRequest(scope, everyone, about, depth, types, kinds, limit)
-        return self._bound.core.call(graphs.graph, self._lens, request)
+        return self._bound.place.call(graphs.graph, self._lens, request)
 
     def get(self, id: str, **ids: Unpack[ScopeIds]) -> Record:
         """The version of a record that was believed then. Raises `NotFound`."""
-        return self._bound.core.call(read.get, self._lens, id, self._bound.scope(ids))
+        return self._bound.place.call(read.get, self._lens, id, self._bound.scope(ids))
 
     def get_all(
         self,
@@ -117,12 +115,8 @@ class View:
     ) -> Page:
         """As `Memory.get_all`, of that time."""
         request = read.ListRequest(self._bound.scope(ids), everyone, filters, after, limit)
-        return self._bound.core.call(read.get_all, self._lens, request)
+        return self._bound.place.call(read.get_all, self._lens, request)
 
     def history(self, id: str, **ids: Unpack[ScopeIds]) -> list[Record]:
         """The versions known by then, oldest first. Raises `NotFound`."""
-        return self._bound.core.call(read.history, id, self._bound.scope(ids), self._lens.known)
-
-    def _run(self, program: Coroutine[Any, Any, T]) -> T:
-        core = self._bound.core
-        return run(program, core.performed, concurrency=core.concurrency)
+        return self._bound.place.call(read.history, id, self._bound.scope(ids), self._lens.known)
