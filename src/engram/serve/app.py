@@ -6,21 +6,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from engram import __version__
 from engram.kernel.errors import EngramError, Forbidden, InvalidInput
 from engram.serve import bodies, events, mem0, mem0_shapes, moving, own, replies, upkeep
-from engram.serve.doors import PROBLEMS, known
+from engram.serve.doors import PREFIX
 from engram.serve.edge import Edge
 from engram.serve.problems import MEDIA_TYPE, Malformed, NotAllowed, Unknown, problem_of
 from engram.serve.service import Service
 
 __all__ = ["PREFIX", "build"]
 
-PREFIX = "/engram/v1"
 _ABOUT = """A memory for LLM agents over HTTP. Every route but `/health` and `/ready` needs a key
 (`Authorization: Bearer engram_…`), and reaches the memory of its tenant and users alone. Errors are
 problems as RFC 9457 has them. Lists come in pages: give a page's `next` as `after`."""
@@ -43,13 +42,10 @@ def build(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
-        responses=PROBLEMS,
     )
     app.state.service = service
-    for routes in (own.router, upkeep.router, moving.router, events.router):
-        app.include_router(routes, prefix=PREFIX, dependencies=[Depends(known)])
-    app.include_router(mem0.router)
-    app.include_router(upkeep.health)
+    for routes in (own.router, upkeep.router, moving.router, events.router, mem0.router, upkeep.health):
+        app.router.routes.extend(routes.routes)  # as they are: including a router makes them all anew
     app.add_exception_handler(EngramError, _known)
     app.add_exception_handler(RequestValidationError, _misfit)
     app.add_exception_handler(HTTPException, _http)
@@ -64,6 +60,8 @@ def _with_examples(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         schema = make()
+        problem = replies.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"]["ProblemOut"] = problem
         models: dict[str, Any] = {**vars(replies), **vars(bodies), **vars(mem0_shapes)}
         for name, shape in schema["components"]["schemas"].items():
             if "examples" in shape:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -16,10 +16,10 @@ from engram.serve.guard import Guard
 from engram.serve.problems import KINDS, MEDIA_TYPE
 from engram.serve.reading import Reading
 from engram.serve.replays import Replay, checked
-from engram.serve.replies import ProblemOut
 from engram.serve.writing import Keeping, Writing
 
 __all__ = [
+    "PREFIX",
     "PROBLEMS",
     "Ids",
     "Json",
@@ -32,9 +32,12 @@ __all__ = [
     "Write",
     "guarded",
     "known",
+    "own_router",
     "paged",
 ]
 
+PREFIX = "/engram/v1"
+"""Where engram's own routes are."""
 T = TypeVar("T")
 _BEARER = HTTPBearer(auto_error=False, description="A key that engram keys create has printed.")
 _HEADER = APIKeyHeader(
@@ -45,12 +48,14 @@ _PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Pr
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": " / ".join(kind.title for kind in KINDS.values() if kind.status == status),
-        "model": ProblemOut,
         **_PROBLEM,
     }
     for status in sorted({kind.status for kind in KINDS.values()})
 }
-"""Every problem that any route may answer with, from the one table."""
+"""Every problem that any route may answer with, from the one table.
+
+They name their shape and have no model: FastAPI would make one for each status of each route.
+"""
 
 
 class Json(Response):
@@ -87,6 +92,11 @@ def _names(dependant: Dependant) -> set[str]:
     """The names that a route and what it depends on take from the query."""
     own = {field.alias for field in dependant.query_params}
     return own.union(*map(_names, dependant.dependencies))
+
+
+def own_router(**options: Any) -> APIRouter:
+    """A router for routes of engram's own, as `APIRouter` takes options."""
+    return APIRouter(prefix=PREFIX, dependencies=[Depends(known)], responses=PROBLEMS, **options)
 
 
 async def _reading(guard: Annotated[Guard, Depends(guarded)]) -> Reading:

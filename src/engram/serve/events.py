@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from fastapi.responses import StreamingResponse
 
 from engram.engine import queue
@@ -16,13 +16,13 @@ from engram.kernel.errors import InvalidInput
 from engram.kernel.operations import Job
 from engram.kernel.protocols import Entry, Position
 from engram.kernel.scope import Scope
-from engram.serve.doors import Ids, Read
+from engram.serve.doors import Ids, Read, own_router
 from engram.serve.guard import Guard
 from engram.serve.problems import Busy
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Events"])
+router = own_router(tags=["Events"])
 _TYPE = "text/event-stream"
 _LOOK = 0.2  # seconds between two looks at where the store's history stands, which takes microseconds
 _BEAT = 10.0

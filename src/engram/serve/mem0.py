@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query
 
 from engram.kernel.errors import Forbidden
 from engram.serve import mem0_calls
-from engram.serve.doors import Json, Read, Write
+from engram.serve.doors import PROBLEMS, Json, Read, Write
 from engram.serve.mem0_filters import literal, wanted
 from engram.serve.mem0_shapes import (
     AddMemories,
@@ -30,7 +30,7 @@ from engram.serve.writing import Writing
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(responses=PROBLEMS)
 Tags = list[str | Enum]
 _SERVER: Tags = ["mem0: open-source server"]
 _PLATFORM: Tags = ["mem0: platform"]

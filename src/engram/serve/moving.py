@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from engram.formats import format_names
 from engram.kernel.errors import Conflict, InvalidInput
 from engram.serve import replies
-from engram.serve.doors import Ids, Json, Read, Write
+from engram.serve.doors import Ids, Json, Read, Write, own_router
 from engram.serve.problems import Busy
 from engram.serve.service import Service
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Move in and out"])
+router = own_router(tags=["Move in and out"])
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHUNK = 1 << 16
 _LINES = "application/x-ndjson"

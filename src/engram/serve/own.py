@@ -5,14 +5,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from engram.serve import bodies, replies
-from engram.serve.doors import Ids, Json, Once, Page, Past, Read, RepeatableRoute, Write
+from engram.serve.doors import Ids, Json, Once, Page, Past, Read, RepeatableRoute, Write, own_router
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=RepeatableRoute)
+router = own_router(route_class=RepeatableRoute)
 RecordId = Annotated[str, Path(max_length=512, description="A record's id.")]
 Tags = list[str | Enum]
 _WRITE: Tags = ["Remember and forget"]

@@ -12,14 +12,26 @@ from fastapi import APIRouter, Path, Query, Request
 from engram import __version__
 from engram.kernel.clock import utc_now
 from engram.serve import bodies, replies
-from engram.serve.doors import Ids, Json, Keep, Once, Page, Read, RepeatableRoute, Write, paged
+from engram.serve.doors import (
+    PROBLEMS,
+    Ids,
+    Json,
+    Keep,
+    Once,
+    Page,
+    Read,
+    RepeatableRoute,
+    Write,
+    own_router,
+    paged,
+)
 from engram.serve.problems import Busy
 from engram.serve.service import Service
 
 __all__ = ["health", "router"]
 
-router = APIRouter(route_class=RepeatableRoute)
-health = APIRouter(tags=["Health"])
+router = own_router(route_class=RepeatableRoute)
+health = APIRouter(tags=["Health"], responses=PROBLEMS)
 JobId = Annotated[str, Path(max_length=512, description="A job's id.")]
 KeyId = Annotated[str, Path(max_length=64, description="A key's id.")]
 Tags = list[str | Enum]
