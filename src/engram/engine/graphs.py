@@ -17,7 +17,7 @@ from engram.kernel.record import KINDS, Edge, Record
 from engram.kernel.scope import Scope
 from engram.operators.graph.subgraph import Graph
 
-__all__ = ["GraphRequest", "graph"]
+__all__ = ["GraphRequest", "checked", "graph"]
 
 _MOST = 10_000
 _DEEPEST = 20
@@ -45,6 +45,13 @@ def graph(core: Core, lens: Lens, request: GraphRequest) -> Graph:
             "graph: name user_id, agent_id or run_id, or everyone=True for all of tenant "
             f"{request.scope.tenant!r}"
         )
+    types, kinds, about = checked(request)
+    walk = _Walk(core, lens, request, types, kinds)
+    return walk.whole() if about is None else walk.around(about)
+
+
+def checked(request: GraphRequest) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...] | None]:
+    """Types of edges, kinds of records, and what it is about. Raises `InvalidInput`."""
     whole_number(request.depth, "depth", 0, _DEEPEST)
     whole_number(request.limit, "limit", 1, _MOST)
     kinds = _texts(request.kinds, "kinds") or ()
@@ -53,9 +60,7 @@ def graph(core: Core, lens: Lens, request: GraphRequest) -> Graph:
             close = difflib.get_close_matches(kind, KINDS, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it may be {', '.join(KINDS)}"
             raise InvalidInput(f"kinds: {kind!r:.40} is none; {hint}")
-    walk = _Walk(core, lens, request, _texts(request.types, "types") or (), kinds)
-    about = _texts(request.about, "about")
-    return walk.whole() if about is None else walk.around(about)
+    return _texts(request.types, "types") or (), kinds, _texts(request.about, "about")
 
 
 def _texts(value: object, name: str) -> tuple[str, ...] | None:

@@ -17,7 +17,17 @@ from engram.kernel.scope import Scope
 from engram.kernel.text import MAX_TEXT, check_text
 from engram.kernel.triple import entities_of, triples_of
 
-__all__ = ["MAX_TEXT", "Draft", "check_text", "draft", "drafts", "id_text", "json_value", "whole_number"]
+__all__ = [
+    "MAX_TEXT",
+    "Draft",
+    "Once",
+    "check_text",
+    "draft",
+    "drafts",
+    "id_text",
+    "json_value",
+    "whole_number",
+]
 
 _MAX_DEPTH = 100
 _MAX_BITS = 1024
@@ -34,6 +44,14 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A message that is stored once however often it is sent: under this id where it has none of its own."""
+
+    message: object
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Call:
     """What one `add` gives to all its messages."""
 
@@ -43,6 +61,7 @@ class _Call:
     metadata: Mapping[str, Any]
     expires: datetime | None
     notes: tuple[str, ...]
+    once: str | None = None
 
 
 def drafts(
@@ -66,7 +85,7 @@ def drafts(
         expires=until,
         notes=("expires has no zone: taken as UTC",) if assumed else (),
     )
-    if isinstance(messages, str | Mapping):
+    if isinstance(messages, str | Mapping | Once):
         return [_draft(messages, call, "message")]
     if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray):
         raise InvalidInput(
@@ -127,6 +146,8 @@ def json_value(value: object, place: str, depth: int = 0) -> Any:
 
 
 def _draft(message: object, call: _Call, place: str) -> Draft:
+    if isinstance(message, Once):
+        return _draft(message.message, replace(call, once=message.id), place)
     if isinstance(message, str):
         if not message.strip():
             raise InvalidInput(f"{place}: the text is empty; there is nothing to remember")
@@ -157,7 +178,7 @@ def _record(message: Mapping[str, Any], original: Any, call: _Call, place: str) 
         valid=valid,
         known=Interval(call.now),
         level=0 if call.kind == "episode" else None,
-        origin=_short(message.get("id"), f"{place}.id"),
+        origin=_short(message.get("id"), f"{place}.id") or call.once,
         role=role,
         name=_short(message.get("name"), f"{place}.name"),
         metadata={**call.metadata, **_metadata(message.get("metadata"), f"{place}.metadata")},

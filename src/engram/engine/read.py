@@ -32,6 +32,7 @@ __all__ = [
     "SearchRequest",
     "beside",
     "blocks",
+    "check_listing",
     "checked",
     "commit_changes",
     "context",
@@ -211,14 +212,9 @@ class ListRequest:
 
 def get_all(core: Core, lens: Lens, request: ListRequest) -> Page:
     """Current records of a scope in order of arrival, a page at a time."""
-    scope, after, limit = request.scope, request.after, request.limit
+    scope, limit = request.scope, request.limit
     _require_scope("get_all", scope, request.everyone)
-    whole_number(limit, "limit", 1, _MAX_PAGE)
-    keep = compile_filters(request.filters)
-    try:
-        place: int | None = 0 if after is None else min(max(int(after), 0), _LAST_PLACE)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"after: {after!r:.40} is no place in a listing; give a page's next") from None
+    keep, place = check_listing(request)
     found: list[Record] = []
     while place is not None:
         records, following = lens.page(scope, place, limit + 1)
@@ -229,6 +225,16 @@ def get_all(core: Core, lens: Lens, request: ListRequest) -> Page:
                 found.append(record)
         place = following
     return Page(tuple(found))
+
+
+def check_listing(request: ListRequest) -> tuple[Predicate | None, int | None]:
+    """Which records a listing wants, and where it begins. Raises `InvalidInput`."""
+    whole_number(request.limit, "limit", 1, _MAX_PAGE)
+    keep, after = compile_filters(request.filters), request.after
+    try:
+        return keep, 0 if after is None else min(max(int(after), 0), _LAST_PLACE)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"after: {after!r:.40} is no place in a listing; give a page's next") from None
 
 
 def history(core: Core, id: str, scope: Scope, known: datetime | None = None) -> list[Record]:

@@ -21,7 +21,7 @@ from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 from engram.kernel.triple import without_graph
 
-__all__ = ["edit", "find", "forget", "undo"]
+__all__ = ["edit", "find", "forget", "number_of", "undo"]
 
 _PAGE = 1000
 _EXPORTS = "files written by export are copies out of reach"
@@ -128,7 +128,7 @@ def _all_ids(core: Core, scope: Scope) -> list[str]:
 
 def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
     """Reverse a commit; raises `Conflict` naming the later change sets that stand on it."""
-    number = _number(change_set)
+    number = number_of(change_set)
     touched = core.store.select(Select(change_set=number, history=True))
     edges = edges_of(core, number)
     if not touched and not edges:
@@ -158,7 +158,8 @@ def _latest(core: Core, records: Sequence[Record]) -> list[Record]:
     return core.store.select(Select(ids=tuple({record.id: None for record in records}), closed=True))
 
 
-def _number(change_set: str | int) -> int:
+def number_of(change_set: str | int) -> int:
+    """The number of a change set. Raises `InvalidInput`."""
     try:
         number = int(change_set)
     except (TypeError, ValueError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engram.engine.core import Core
-from engram.engine.ingest import Draft, drafts
+from engram.engine.ingest import Draft, Once, drafts
 from engram.engine.jobs import Outcome, run_lane
 from engram.engine.results import Item, Receipt
 from engram.kernel.effects import Task
@@ -18,7 +18,7 @@ from engram.kernel.scope import Scope
 from engram.kernel.triple import fact_message, triples_of
 from engram.operators.extraction.schema import misfit
 
-__all__ = ["AddRequest", "add", "add_triples"]
+__all__ = ["AddRequest", "add", "add_triples", "facts"]
 
 _BESIDE_TRIPLE = ("id", "time", "metadata")
 
@@ -104,16 +104,22 @@ async def add_triples(
     core: Core, triples: object, scope: Scope, metadata: Mapping[str, Any] | None, *, wait: bool
 ) -> Receipt:
     """Store triples. Raises `InvalidInput` naming the one that is none, before anything is stored."""
+    return await add(core, AddRequest(facts(triples), scope, metadata, "fact", wait=wait))
+
+
+def facts(triples: object) -> list[object]:
+    """The messages of triples. Raises `InvalidInput` naming the one that is none."""
     if not isinstance(triples, Sequence) or isinstance(triples, str | bytes | bytearray):
         raise InvalidInput(f"triples: expected a list of triples, got {type(triples).__name__}")
     if not triples:
         raise InvalidInput("triples: the list is empty; give at least one")
-    facts = [_fact(item, f"triples[{number}]") for number, item in enumerate(triples)]
-    return await add(core, AddRequest(facts, scope, metadata, "fact", wait=wait))
+    return [_fact(item, f"triples[{number}]") for number, item in enumerate(triples)]
 
 
-def _fact(item: object, place: str) -> dict[str, Any]:
+def _fact(item: object, place: str) -> object:
     """The message of one triple; a mapping may have the caller's `id`, a `time` and `metadata` besides."""
+    if isinstance(item, Once):
+        return Once(_fact(item.message, place), item.id)
     beside: dict[str, Any] = {}
     if isinstance(item, Mapping):
         beside = {key: value for key, value in item.items() if key in _BESIDE_TRIPLE and value is not None}
