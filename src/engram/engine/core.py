@@ -16,6 +16,7 @@ from engram.engine.large import LARGE, Larges
 from engram.engine.lens import AsOf, Present
 from engram.engine.maker import Maker
 from engram.engine.shelf import Shelf
+from engram.engine.watching import Watch, embedded
 from engram.kernel.chat import ChatModel
 from engram.kernel.clock import Clock, from_micros, micros
 from engram.kernel.drive import Perform
@@ -70,6 +71,7 @@ class Core:
 
     def __post_init__(self) -> None:
         self.identity = identity(self.embedder)
+        self.watch = Watch(self.policy.name, self.url.partition(":")[0])
         self.waking = self.store if isinstance(self.store, Waking) else None
         beside = self.store.beside if isinstance(self.store, Beside) else None
         shelf = Shelf(self.store, beside, self.identity, self.embedder.dimensions, self.policy.aside)
@@ -96,13 +98,14 @@ class Core:
         return function(self, *arguments)
 
     def driven(self, perform: Perform) -> Perform:
-        """`perform` with whatever is put around every effect: tracing, or faults in tests."""
-        return perform if self.around is None else self.around(perform)
+        """`perform` with whatever stands around every effect: who watches, and such as faults in tests."""
+        watched = self.watch.effects(perform)
+        return watched if self.around is None else self.around(watched)
 
     @property
     def performed(self) -> Perform:
         """The engine's own perform function, driven."""
-        return self.driven(self.perform)
+        return self.perform if self.around is None else self.around(self.perform)
 
     @property
     def concurrency(self) -> int:
@@ -136,7 +139,7 @@ class Core:
     def encode(self, records: Sequence[Record], *, now: bool = False) -> list[Encoded]:
         """Index entries of records; with a remote embedder the vectors are left for a job, unless `now`."""
         texts = [record.indexed for record in records]
-        vectors = self.embedder.embed(texts) if self.embedder.local or now else None
+        vectors = embedded(self.watch, self.embedder, texts) if self.embedder.local or now else None
         return encode(texts, vectors)
 
     def query_vector(self, text: str) -> Asked:
@@ -150,7 +153,7 @@ class Core:
                 self._vectors.move_to_end(text)
                 return found
         parts = self.embedder.words(text) if isinstance(self.embedder, WordEmbedder) else None
-        made = (self.embedder.embed([text])[0], parts)
+        made = (embedded(self.watch, self.embedder, [text])[0], parts)
         with self._lock:
             self._vectors[text] = made
             if len(self._vectors) > _QUERY_MEMO:
@@ -181,7 +184,7 @@ class Core:
             self.close()
             raise
         settled(self.store, self.identity)
-        self.store = Guarded(self.store, self.identity)
+        self.store = Guarded(self.store, self.identity, self.watch)
 
     def close(self) -> None:
         """Release the store; the memory cannot be used any more."""

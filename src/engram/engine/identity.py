@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from engram.engine.watching import Watch, counted
 from engram.kernel.errors import Conflict, NeedsMigration
 from engram.kernel.protocols import (
     Batch,
@@ -69,13 +70,20 @@ def check_same(store: Store, wanted: Mapping[str, str]) -> None:
 class Guarded:
     """A store that takes entries only while it still belongs to the maker that it was opened with."""
 
-    def __init__(self, store: Store, wanted: Mapping[str, str]) -> None:
+    def __init__(self, store: Store, wanted: Mapping[str, str], watch: Watch | None = None) -> None:
         self._store = store
+        self._watch = watch
         self._wanted = dict(wanted)
         self._required = RequireInfo(tuple(wanted.items()))
 
     def commit(self, batch: Batch) -> Committed:
         """As the store's. Raises `NeedsMigration` for entries once another maker has the store."""
+        if self._watch is None or not self._watch.on:
+            return self._committed(batch)
+        with self._watch.event("commit", "commit", **counted(batch)):
+            return self._committed(batch)
+
+    def _committed(self, batch: Batch) -> Committed:
         if not any(map(_brings_entries, batch.ops)):
             return self._store.commit(batch)
         try:

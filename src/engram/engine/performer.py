@@ -13,6 +13,7 @@ from engram.engine.core import Core
 from engram.engine.lens import Lens, ended
 from engram.engine.replies import Asker, needed
 from engram.engine.views import is_view
+from engram.engine.watching import embedded
 from engram.kernel import effects as fx
 from engram.kernel.clock import from_micros, micros
 from engram.kernel.drive import run
@@ -74,7 +75,7 @@ class Performer:
             case fx.Entities():
                 return self._entities(effect)
             case fx.Embed():
-                return self.core.embedder.embed(list(effect.texts))
+                return embedded(self.core.watch, self.core.embedder, list(effect.texts))
             case fx.Model() | fx.Wanted() | fx.Now() | fx.Space():
                 return self._given(effect)
             case fx.Ask():
@@ -217,7 +218,7 @@ class Performer:
     def _similar(self, effect: fx.Similar) -> list[list[tuple[str, float]]]:
         if not effect.texts:
             return []
-        vectors = self.core.embedder.embed(list(effect.texts))
+        vectors = embedded(self.core.watch, self.core.embedder, list(effect.texts))
         now, k = micros(self.lens.moment), max(0, effect.k)
         with self.lens.index(self.scope) as index:
             near = index.similar(

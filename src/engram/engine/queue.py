@@ -8,6 +8,7 @@ from typing import Any
 
 from engram.engine import owners
 from engram.engine.core import Core
+from engram.engine.events import TRACE
 from engram.kernel.errors import Conflict, NotFound
 from engram.kernel.protocols import Batch, EndJob, Job, Lease, Op, PutJob
 from engram.kernel.scope import Scope
@@ -55,7 +56,11 @@ def state(core: Core, job: Job) -> str:
 
 def replies(job: Job) -> list[Reply]:
     """What models replied so far; what could not be used comes last."""
-    good = [Reply(_text(held)) for place, held in job.journal.items() if not place.startswith(_BAD)]
+    good = [
+        Reply(_text(held))
+        for place, held in job.journal.items()
+        if place != TRACE and not place.startswith(_BAD)
+    ]
     bad = [
         held for place, held in job.journal.items() if place.startswith(_BAD) and isinstance(held, Mapping)
     ]

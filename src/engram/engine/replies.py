@@ -95,8 +95,10 @@ class Asker:
             return cached
         price = price_of(model.name, chat.prices)
         ledger = Ledger(self.core, self.scope.lane, chat.budget, price, model.name)
-        with ledger.call(request) as call:
-            call.reply = _storable(model.reply(call.request))
+        with self.core.watch.event("chat", model.name, **_asking(request)) as event:
+            with ledger.call(request) as call:
+                call.reply = _storable(model.reply(call.request))
+            event.say(**call.usage, finish=call.reply.finish, model=call.reply.model or None)
         self._count(call.usage)
         self.journal[place] = {"text": call.reply.text, "finish": call.reply.finish}
         if self.save is not None:
@@ -148,6 +150,11 @@ class Asker:
             self.core.store.commit(Batch((Require(tuple((id, None) for id in reads)), PutState(kept))))
         except Conflict:  # something read was erased meanwhile, or another reply took the row
             return
+
+
+def _asking(request: ChatRequest) -> dict[str, float | None]:
+    """What is said of a request to whoever watches."""
+    return {"max_tokens": request.max_tokens, "temperature": request.temperature, "seed": request.seed}
 
 
 def _storable(reply: ChatReply) -> ChatReply:

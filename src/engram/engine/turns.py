@@ -34,9 +34,7 @@ class Done:
     @property
     def status(self) -> str:
         """`done`, `pending` (it is tried again later) or `parked` (it waits for somebody to look)."""
-        if not self.outcome.left:
-            return "done"
-        return "parked" if any(item.event == "failed" for item in self.outcome.items) else "pending"
+        return self.outcome.status
 
 
 @dataclass

@@ -84,9 +84,12 @@ def _store(core: Core, request: AddRequest, parsed: Sequence[Draft]) -> Committe
     ]
     now, lane = core.now(), request.scope.lane
     if not core.embedder.local:
-        ops.append(PutJob(Job("", "embed", lane, now, priority=INTERACTIVE), fresh=True))
+        job = Job("", "embed", lane, now, priority=INTERACTIVE, journal=core.watch.owing())
+        ops.append(PutJob(job, fresh=True))
     if request.infer and any(map(core.policy.wants, records)):
-        job = Job("", "write", lane, now, policy=core.policy.made_by, priority=INTERACTIVE)
+        job = Job(
+            "", "write", lane, now, core.policy.made_by, priority=INTERACTIVE, journal=core.watch.owing()
+        )
         ops.append(PutJob(job, fresh=True))
     return core.store.commit(Batch(tuple(ops)))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
 from typing import Any, TypeVar, cast
 
 from engram.kernel.effects import Each, Effect, Program, Under
@@ -150,8 +151,9 @@ def _run_each(effect: Each[Any], perform: Perform, concurrency: int, path: str) 
         if concurrency > 1 and len(effect.items) > 1:
             from concurrent.futures import ThreadPoolExecutor  # 15 ms that most programs never need
 
+            contexts = [copy_context() for _ in indices]  # as on an event loop, threads know who began them
             with ThreadPoolExecutor(min(concurrency, len(effect.items))) as pool:
-                outcomes = list(pool.map(lambda index: outcome(child, index), indices))
+                outcomes = list(pool.map(lambda index: contexts[index].run(outcome, child, index), indices))
         else:
             outcomes = [outcome(child, index) for index in indices]
     finally:

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -43,7 +44,9 @@ class Timed:
             finally:  # a thread that is killed hands over nothing
                 outcomes.put((None, ModelUnavailable(f"{self.name} was stopped before it replied")))
 
-        threading.Thread(target=work, name=f"engram {self.name}", daemon=True).start()
+        threading.Thread(
+            target=copy_context().run, args=(work,), name=f"engram {self.name}", daemon=True
+        ).start()
         try:
             reply, error = outcomes.get(timeout=limit + _GRACE)
         except Empty:
