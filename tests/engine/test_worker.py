@@ -25,7 +25,7 @@ from engram.kernel.chat import ChatModel
 from engram.kernel.effects import Ask
 from engram.kernel.operations import INTERACTIVE, Job
 from engram.kernel.policy import Policy
-from engram.kernel.protocols import Batch, PutJob
+from engram.kernel.protocols import Batch, PutJob, Select
 from engram.kernel.scope import Scope
 
 Opened = Callable[..., Core]
@@ -110,6 +110,21 @@ def test_once_does_what_is_owed_of_a_scope(store: str, opened: Opened) -> None:
     assert second.outcome.change_set is not None
     [left] = opened(Facts()).store.jobs()
     assert left.scope.tenant == "other"
+
+
+@pytest.mark.parametrize("kind", ["write", "rebuild"])
+def test_a_job_reaches_no_record_of_another_tenant(store: str, opened: Opened, kind: str) -> None:
+    """A login of one tenant may write jobs past the library: they are no way to what is another's."""
+    with Memory(store, policy=Facts()) as memory:
+        told = memory.add("The secret is plums.", tenant="bolt", user_id="u").items
+        core = memory._bound.core
+        ids, forged = tuple(item.id or "" for item in told), Scope("acme", "u")
+        before = core.store.select(Select(history=True))
+        core.store.commit(Batch((PutJob(Job("", kind, forged, core.now(), core.policy.made_by, ids)),)))
+    worked = opened(Facts())
+    assert [item.status for item in done(Worker(worked))] == ["done"]
+    assert worked.store.jobs() == []
+    assert worked.store.select(Select(history=True)) == before
 
 
 def test_work_of_another_policy_is_left(store: str, opened: Opened) -> None:

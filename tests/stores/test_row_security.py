@@ -18,6 +18,7 @@ from engram.kernel.protocols import (
     Lease,
     Put,
     PutEdge,
+    PutInfo,
     PutJob,
     PutState,
     Rebuild,
@@ -30,6 +31,7 @@ from engram.kernel.protocols import (
 from engram.kernel.record import Edge, Interval
 from engram.kernel.scope import Scope
 from engram.stores import open_store
+from engram.stores.postgres.rows import state_key
 from engram.testing.builders import START, a_record, day
 from engram.testing.contract_records import put_one
 from postgres import schemas
@@ -41,6 +43,7 @@ Link = Any
 ACME, BOLT = Scope("acme", "ana"), Scope("bolt", "ana")
 TABLES = ("records", "versions", "lineage", "edges", "states", "jobs", "staged", "history", "ann")
 FOUND = "SELECT DISTINCT tenant FROM {}"
+PUT, RENAME = "INSERT INTO {} TABLE mine", "UPDATE {} SET id = %s"
 SETTINGS = "SET search_path = {schema}; SET engram.tenant = '{tenant}'; SET engram.everyone = '{everyone}'"
 
 
@@ -55,6 +58,7 @@ class Site:
         self.records = {
             scope.tenant: put_one(self.store, a_record(scope.tenant, scope=scope)) for scope in (ACME, BOLT)
         }
+        self.store.commit(Batch((PutInfo("embedder", "e"),)))
         for scope in (ACME, BOLT):
             id = self.records[scope.tenant].id
             edge = Edge(
@@ -173,6 +177,11 @@ ESCAPES: list[Callable[[Site], str]] = [
     lambda site: "COPY records TO PROGRAM 'cat'",
     lambda site: "TRUNCATE records",
     lambda site: "UPDATE counter SET last = 0",
+    lambda site: "UPDATE counter SET last = 9223372036854775807",
+    lambda site: "UPDATE counter SET erasures = 9223372036854775807",
+    lambda site: "INSERT INTO info VALUES ('key:mine', '{}')",
+    lambda site: "INSERT INTO info VALUES ('copy:1:bolt', '{}')",
+    lambda site: "INSERT INTO info VALUES ('embedder', 'me') ON CONFLICT (key) DO UPDATE SET value = 'me'",
     lambda site: "CREATE TABLE spy (x TEXT)",
 ]
 
@@ -191,6 +200,57 @@ def test_deleting_and_changing_reach_no_other_tenant(site: Site) -> None:
         assert link.execute("DELETE FROM records").rowcount == 0
         link.execute("ROLLBACK")
     assert site.store.states(BOLT)[0].value == "bolt"
+
+
+@pytest.mark.parametrize("table", ["records", "versions", "edges", "states", "jobs"])
+def test_an_id_of_another_tenant_cannot_be_taken(site: Site, table: str) -> None:
+    """Else whoever names it would mean two, and what is erased or ended by its id might be the wrong one."""
+    names = {"edges": "e-bolt", "states": state_key("p", BOLT, "x"), "jobs": "j-bolt"}
+    wanted = names.get(table, site.records["bolt"].id)
+    with site.raw("acme", "acme", "on") as link:
+        like = "records" if table == "versions" else table
+        link.execute(f"CREATE TEMP TABLE mine AS TABLE {like}")
+        link.execute(RENAME.format("mine"), (wanted,))
+        with pytest.raises(psycopg.Error, match="row-level security"):
+            link.execute(PUT.format(table))
+        if table != "versions":
+            with pytest.raises(psycopg.Error, match="row-level security"):
+                link.execute(RENAME.format(table), (wanted,))
+
+
+def test_facts_of_all_are_neither_seen_nor_changed(site: Site) -> None:
+    """Keys of the service lie there: who could write one could reach every tenant through it."""
+    facts = {"key:1": "{}", "copy:1:acme": "{}", "copy:1:bolt": "{}"}
+    site.store.commit(Batch(tuple(PutInfo(key, value) for key, value in facts.items())))
+    with site.raw("acme", "acme", "on") as link:
+        found = {key for (key,) in link.execute("SELECT key FROM info").fetchall()}
+        assert found == {"created", "tag", "embedder", "copy:1:acme"}
+        assert link.execute("UPDATE info SET value = 'mine' WHERE key <> 'copy:1:acme'").rowcount == 0
+        assert link.execute("DELETE FROM info").rowcount == 1
+    assert dict(site.store.info()).items() >= {"key:1": "{}", "embedder": "e", "copy:1:bolt": "{}"}.items()
+    with closing(site.opened("service", "acme")) as store:
+        assert store.info()["key:1"] == "{}"
+    site.store.commit(Batch(tuple(PutInfo(key, None) for key in facts)))
+
+
+def test_an_erasure_that_is_owed_stays_owed(site: Site) -> None:
+    gone = put_one(site.store, a_record("gone", scope=BOLT))
+    site.store.commit(Batch((Expunge((gone.id,)),)))
+    with site.raw("acme", "acme", "on") as link, pytest.raises(psycopg.Error, match="one tenant"):
+        link.execute("UPDATE counter SET unpurged = 0")
+    assert site.store.info()["purge"] == "pending"
+    assert site.store.purge()
+
+
+def test_functions_of_ones_own_do_not_fool_the_counter(site: Site) -> None:
+    with site.raw(None) as link:
+        link.execute(f"CREATE SCHEMA {site.schema}_own AUTHORIZATION {site.roles['acme']}")
+    with site.raw("acme", "acme", "on") as link:
+        link.execute(f"SET search_path = {site.schema}_own, {site.schema}")
+        link.execute("CREATE FUNCTION serves_all() RETURNS BOOLEAN LANGUAGE sql AS 'SELECT true'")
+        with pytest.raises(psycopg.Error, match="one tenant"):
+            link.execute("UPDATE counter SET last = 9223372036854775807")
+        link.execute(f"DROP SCHEMA {site.schema}_own CASCADE")
 
 
 def test_tables_of_ones_own_do_not_fool_the_policies(site: Site) -> None:
