@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from engram.engine.compile import compile_changes
 from engram.engine.core import Core
+from engram.engine.events import TRACE, Event
 from engram.engine.lease import Run, held
 from engram.engine.performer import Performer
 from engram.engine.results import Item
@@ -30,6 +33,7 @@ _POLICY_JOBS = ("write", "rebuild")
 _LANE_TAKEN = "another process, thread or task holds the lane"
 _TOLD = 1000
 _LOOK = 32
+_LOG = logging.getLogger("engram.jobs")
 
 
 @dataclass
@@ -40,6 +44,13 @@ class Outcome:
     change_set: int | None = None
     usage: dict[str, float] = field(default_factory=dict)
     left: bool = False
+
+    @property
+    def status(self) -> str:
+        """`done`, `pending` (it is tried again later) or `parked` (it waits for somebody to look)."""
+        if not self.left:
+            return "done"
+        return "parked" if any(item.event == "failed" for item in self.items) else "pending"
 
 
 async def run_lane(
@@ -98,22 +109,15 @@ async def run_job(core: Core, job: Job, lease: timedelta | None = None) -> Outco
     """
     run = Run.of(core, job, lease)
     finished = False
-    usage: dict[str, float] = {}
     try:
         if not await Task.of(run.begin):
             finished = True
             return None
-        outcome = await (_embed(core, run) if job.kind == "embed" else _policy_job(core, run, usage))
+        with core.watch.event("job", job.kind, **_about(core, job)) as event:
+            outcome = await _ended(core, run, event)
+            event.say(status=outcome.status, **outcome.usage)
         finished = True
         return outcome
-    except NeedsMigration as error:  # no fault of the job's: who opens the store as it is now can do it
-        await Task.of(run.give_back, None)
-        finished = True
-        return Outcome([Item("pending", None, reason=f"left to another run: {error}")], left=True)
-    except EngramError as error:
-        failed: Outcome = await Task.of(_put_back, run, error)
-        finished = True
-        return replace(failed, usage=usage)
     finally:
         if finished:
             run.end()
@@ -121,6 +125,30 @@ async def run_job(core: Core, job: Job, lease: timedelta | None = None) -> Outco
             raised = sys.exc_info()[1]  # the policy's own bug surfaces; its job is parked, so it does so once
             bug = raised if isinstance(raised, Exception) else None
             run.drop(bug, park=bug is not None)
+
+
+async def _ended(core: Core, run: Run, event: Event) -> Outcome:
+    """What a job that has begun came to; one that failed is written down."""
+    usage: dict[str, float] = {}
+    try:
+        return await (_embed(core, run) if run.job.kind == "embed" else _policy_job(core, run, usage))
+    except NeedsMigration as error:  # no fault of the job's: who opens the store as it is now can do it
+        await Task.of(run.give_back, None)
+        return Outcome([Item("pending", None, reason=f"left to another run: {error}")], left=True)
+    except EngramError as error:
+        failed: Outcome = await Task.of(_put_back, run, error)
+        name = type(error).__name__
+        event.say(error=name)
+        level = logging.WARNING if failed.status == "parked" else logging.INFO
+        _LOG.log(level, "job %s (%s) is %s: %s", run.job.id, run.job.kind, failed.status, name)
+        return replace(failed, usage=usage)
+
+
+def _about(core: Core, job: Job) -> dict[str, Any]:
+    """What is said of a job to whoever watches."""
+    waited = (core.now() - job.created).total_seconds()
+    said = {"job": job.id, "attempts": job.attempts, "priority": job.priority, "records": len(job.records)}
+    return {**said, "waited": round(waited, 3), TRACE: job.journal.get(TRACE)}
 
 
 def _in_order(jobs: Iterable[Job]) -> list[Job]:
