@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,30 +53,43 @@ def serve(
     """
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise MissingExtra("a service", "serve")
+    with closing(_listening(settings.host, settings.port)) as listening:
+        with _undisturbed():
+            from engram.serve.audit import Audit
+            from engram.serve.service import Service
+
+            service = Service(opened(), Audit(settings.audit), settings.limits)
+            first = service.keyring.store.first()
+            server = _server(service, settings, lambda: told(_address(listening), first))
+        _held_back(lambda: server.run([listening]))
+
+
+def _server(service: Service, settings: Settings, listens: Callable[[], None]) -> uvicorn.Server:
+    """A server that says when it listens, and whose streams end when it is told to stop."""
     import uvicorn
 
-    from engram.serve.audit import Audit
-    from engram.serve.service import Service
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                listens()
 
-    with closing(_listening(settings.host, settings.port)) as listening:
-        service = Service(opened(), Audit(settings.audit), settings.limits)
-        first = service.keyring.store.first()
-        where = _address(listening)
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            service.stopping.set()
+            super().handle_exit(sig, frame)
 
-        class Server(uvicorn.Server):
-            """A server that says when it listens, and whose streams end when it is told to stop."""
+    return Server(_configured(service, settings))
 
-            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-                await super().startup(sockets)
-                if self.started:
-                    told(where, first)
 
-            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-                service.stopping.set()
-                super().handle_exit(sig, frame)
-
-        server = Server(_configured(service, settings))
-        _held_back(lambda: server.run([listening]))
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without a search for garbage: what a start loads stays, and is not looked at later either."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _configured(service: Service, settings: Settings) -> uvicorn.Config:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from engram.kernel.record import Record
 from engram.kernel.schema import Schema
 from engram.operators.extraction.fact import Fact
-from engram.operators.extraction.rules import extract_by_rules
 from engram.operators.extraction.schema import fitted
 
 __all__ = ["Said", "by_rules", "importance", "speaker_of"]
@@ -55,6 +54,10 @@ def by_rules(turns: Sequence[Record], schema: Schema | None = None) -> list[Said
     Of those that a `schema` declares, only what fits it is taken, and bears its types. Of a turn, 100,000
     characters are read.
     """
+    from engram.operators.extraction.rules import (
+        extract_by_rules,
+    )  # many patterns, which take long to compile
+
     wanted = schema or Schema()
     return [
         Said(replace(fitting, importance=importance(fitting)), turn, note)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from engram.kernel.errors import MissingExtra
 from engram.kernel.record import Edge, Record
@@ -110,6 +109,8 @@ def _about_edge(edge: Edge) -> dict[str, Any]:
 
 
 def _data(domain: str, about: Mapping[str, Any]) -> str:
+    from xml.sax.saxutils import escape  # with it comes the web
+
     return "".join(
         f'<data key="{domain}-{name}">{escape(_NOT_XML.sub("", str(value)))}</data>'
         for name, value in about.items()
@@ -117,4 +118,6 @@ def _data(domain: str, about: Mapping[str, Any]) -> str:
 
 
 def _quoted(id: str) -> str:
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(_NOT_XML.sub("", id))
