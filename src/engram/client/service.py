@@ -50,8 +50,8 @@ class Service:
         parts = _split(self.url)
         if parts.scheme == "http" and not self.plain_http and not _is_here(parts.hostname or ""):
             raise ConfigError(
-                f"{plain_url(self.url)}: over plain HTTP everybody on the way could read the key and the memory; "
-                "use https://, a tunnel to 127.0.0.1, or allow it with Service(…, plain_http=True)"
+                f"{plain_url(self.url)}: over plain HTTP everybody on the way could read the key and "
+                "the memory; use https://, a tunnel to 127.0.0.1, or say Service(…, plain_http=True)"
             )
         if self.key is not None:
             _check_key(self.key)

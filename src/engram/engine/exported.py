@@ -24,7 +24,7 @@ from engram.kernel.protocols import Select, SelectEdges, StateRow
 from engram.kernel.record import Edge, Interval, Record
 from engram.kernel.scope import Scope
 
-__all__ = ["ExportRequest", "Span", "pages", "tenants", "write_lines"]
+__all__ = ["ExportRequest", "Span", "opened_lines", "pages", "target_of", "tenants", "write_lines"]
 
 _PAGE = 500
 _TRIES = 3
@@ -69,14 +69,7 @@ def write_lines(core: Core, request: ExportRequest) -> int:
     and renamed. A path that ends in `.gz` is compressed. Raises `InvalidInput` where the path cannot be
     written, `Conflict` where others erase all the time meanwhile.
     """
-    path = request.path
-    target = Path(os.path.realpath(path))  # a link stays one, and what it leads to is written
-    if target.with_name(target.name + "-wal").exists():
-        raise InvalidInput(f"{path}: is an open database; choose another path")
-    if target.is_dir():
-        raise InvalidInput(f"{path}: is a folder; give the path of a file")
-    if path.exists() and not path.is_file():
-        raise InvalidInput(f"{path}: is a device or a pipe; give the path of a file")
+    path, target = request.path, target_of(request.path)
     beside = target.with_name(target.name + ".part")
     try:
         tenant = None if request.scope is None else request.scope.tenant
@@ -85,7 +78,7 @@ def write_lines(core: Core, request: ExportRequest) -> int:
             with TemporaryFile("w+", encoding="utf-8", newline="\n", dir=target.parent) as spool:
                 count, numbers = _spool(core, request, spool, before.last)
                 spool.seek(0)
-                with _opened(beside) as file:
+                with opened_lines(beside) as file:
                     _finish(core, spool, numbers, file)
             if core.store.sequence(tenant).erasures == before.erasures:
                 beside.replace(target)
@@ -95,6 +88,18 @@ def write_lines(core: Core, request: ExportRequest) -> int:
     finally:
         beside.unlink(missing_ok=True)
     raise Conflict(f"{path}: records were erased while they were exported; export again")
+
+
+def target_of(path: Path) -> Path:
+    """The file that is written: a link stays one, and what it leads to is written. Raises `InvalidInput`."""
+    target = Path(os.path.realpath(path))
+    if target.with_name(target.name + "-wal").exists():
+        raise InvalidInput(f"{path}: is an open database; choose another path")
+    if target.is_dir():
+        raise InvalidInput(f"{path}: is a folder; give the path of a file")
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"{path}: is a device or a pipe; give the path of a file")
+    return target
 
 
 def tenants(core: Core, scope: Scope | None) -> list[Scope]:
@@ -118,7 +123,7 @@ def pages(core: Core, pattern: Scope, kinds: tuple[str, ...] = ()) -> Iterator[l
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def opened_lines(path: Path) -> Iterator[TextIO]:
     """The file to write; compressed without name and time, so that the same lines give the same bytes."""
     with path.open("wb") as raw:
         if not path.name.removesuffix(".part").endswith(".gz"):

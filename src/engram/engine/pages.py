@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -24,7 +25,7 @@ from engram.kernel.record import KINDS, Record
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.layout import GAP
 
-__all__ = ["write_pages"]
+__all__ = ["filling", "write_pages"]
 
 _FOLDERS = ("sessions", "documents", "kinds", "topics")
 _PAGE = 5000
@@ -50,24 +51,33 @@ def write_pages(core: Core, request: ExportRequest) -> int:
     derived, `topics/` the best for each topic. Raises `InvalidInput` where the folder holds anything,
     unless `overwrite`: then pages of an earlier export go, and other files stay.
     """
-    target = request.path
+    with filling(request.path, overwrite=request.overwrite) as beside:
+        written = list(_topics(core, request, beside) if request.topics else _all(core, request, beside))
+        _index(beside, request, written)
+    return sum(page.count for page in written)
+
+
+@contextmanager
+def filling(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder to write pages into; at the end they are put into `target`, all of them or none.
+
+    Raises `InvalidInput` where that is a file, holds anything (unless `overwrite`) or cannot be written.
+    """
     if target.exists() and not target.is_dir():
         raise InvalidInput(f"{target}: is a file; Markdown is written into a folder")
-    if target.is_dir() and any(target.iterdir()) and not request.overwrite:
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise InvalidInput(
             f"{target}: the folder is not empty; choose another, or say that pages may be overwritten"
         )
     try:
         beside = Path(mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
         try:
-            written = list(_topics(core, request, beside) if request.topics else _all(core, request, beside))
-            _index(beside, request, written)
+            yield beside
             _moved(beside, target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
         raise InvalidInput(f"{target}: cannot be written ({error.strerror}); choose another path") from error
-    return sum(page.count for page in written)
 
 
 def _moved(beside: Path, target: Path) -> None:

@@ -142,11 +142,17 @@ class Here(_Opened):
     ) -> T:
         """Run a program of effects, blocking."""
         core = self.core
-        return run(program(core, *args, **named), core.performed, concurrency=core.concurrency)
+        with core.watch.call(program.__name__) as event:
+            result = run(program(core, *args, **named), core.performed, concurrency=core.concurrency)
+            event.gave(result)
+            return result
 
     def call(self, function: Callable[Concatenate[Core, P], T], /, *args: P.args, **named: P.kwargs) -> T:
         """One blocking operation. Raises `StoreError` where the core is closed."""
-        return self.core.call(lambda core: function(core, *args, **named))
+        with self.core.watch.call(function.__name__) as event:
+            result = self.core.call(lambda core: function(core, *args, **named))
+            event.gave(result)
+            return result
 
     def close(self) -> None:
         """Release the store."""
@@ -164,13 +170,20 @@ class AsyncHere(_Opened):
         **named: P.kwargs,
     ) -> T:
         """Run a program of effects on the event loop."""
-        return await arun(program(self.core, *args, **named), self.core.performed)
+        core = self.core
+        with core.watch.call(program.__name__) as event:
+            result = await arun(program(core, *args, **named), core.performed)
+            event.gave(result)
+            return result
 
     async def call(
         self, function: Callable[Concatenate[Core, P], T], /, *args: P.args, **named: P.kwargs
     ) -> T:
         """One blocking operation, in a thread. Raises `StoreError` where the core is closed."""
-        return await asyncio.to_thread(self.core.call, lambda core: function(core, *args, **named))
+        with self.core.watch.call(function.__name__) as event:
+            result = await asyncio.to_thread(self.core.call, lambda core: function(core, *args, **named))
+            event.gave(result)
+            return result
 
     async def close(self) -> None:
         """Release the store."""

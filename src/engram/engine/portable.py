@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from engram.kernel.scope import Scope
 if TYPE_CHECKING:
     from engram.formats import Format, Source
 
-__all__ = ["FORMATS", "Arrival", "Departure", "export", "import_"]
+__all__ = ["FORMATS", "Arrival", "Departure", "checked", "export", "import_", "not_empty"]
 
 FORMATS = ("jsonl", "markdown")
 OWN = "engram"
@@ -62,7 +63,7 @@ def import_(core: Core, arrival: Arrival) -> Imported:
 
     request = ImportRequest(arrival.ids, arrival.infer, arrival.dry_run, arrival.progress, arrival.on_skip)
     with Source(arrival.path) as source:
-        _not_empty(source)
+        not_empty(source)
         reader = load_format(arrival.format) if arrival.format is not None else detect(source)
         if reader.name == OWN:
             return restore(core, source, request)
@@ -94,16 +95,7 @@ def export(core: Core, departure: Departure) -> int:
     """
     from engram.engine.exported import ExportRequest, Span, write_lines
 
-    if departure.format not in FORMATS:
-        raise InvalidInput(f"format: {departure.format!r} is not one of {', '.join(FORMATS)}")
-    if departure.topics and departure.format != "markdown":
-        raise InvalidInput("topics: only format='markdown' writes pages of topics")
-    since, until = (
-        None if moment is None else parse_time(moment, name)[0]
-        for name, moment in (("since", departure.since), ("until", departure.until))
-    )
-    if since is not None and until is not None and until <= since:
-        raise InvalidInput(f"until: {until} does not lie after since ({since})")
+    since, until = checked(departure)
     request = ExportRequest(
         Path(departure.path),
         departure.scope,
@@ -119,7 +111,23 @@ def export(core: Core, departure: Departure) -> int:
     return write_pages(core, request)
 
 
-def _not_empty(source: Source) -> None:
+def checked(departure: Departure) -> tuple[datetime | None, datetime | None]:
+    """The stretch of time that is exported. Raises `InvalidInput` for what cannot be."""
+    if departure.format not in FORMATS:
+        raise InvalidInput(f"format: {departure.format!r} is not one of {', '.join(FORMATS)}")
+    if departure.topics and departure.format != "markdown":
+        raise InvalidInput("topics: only format='markdown' writes pages of topics")
+    since, until = (
+        None if moment is None else parse_time(moment, name)[0]
+        for name, moment in (("since", departure.since), ("until", departure.until))
+    )
+    if since is not None and until is not None and until <= since:
+        raise InvalidInput(f"until: {until} does not lie after since ({since})")
+    return since, until
+
+
+def not_empty(source: Source) -> None:
+    """Raise `InvalidInput` where there is nothing to read."""
     if not source.names:
         raise InvalidInput(f"{source.path}: it is empty; there is nothing to import")
     if len(source.names) == 1 and not source.head(source.names[0]).strip():
