@@ -22,6 +22,7 @@ from engram.stores import open_store
 __all__ = [
     "DEFAULT_POLICY",
     "VARIABLES",
+    "admin_key",
     "api_key",
     "base_url",
     "chat_model",
@@ -34,12 +35,24 @@ __all__ = [
     "policy_names",
     "remote_session",
     "service_key",
+    "telemetry",
     "unknown_variables",
 ]
 
 DEFAULT_POLICY = "fusion"
-VARIABLES = ("ENGRAM_URL", "ENGRAM_HOME", "ENGRAM_MODEL", "ENGRAM_API_KEY", "ENGRAM_BASE_URL", "ENGRAM_KEY")
-"""The environment variables of engram's own that are read."""
+VARIABLES = (
+    "ENGRAM_URL",
+    "ENGRAM_URL_FILE",
+    "ENGRAM_HOME",
+    "ENGRAM_MODEL",
+    "ENGRAM_API_KEY",
+    "ENGRAM_API_KEY_FILE",
+    "ENGRAM_BASE_URL",
+    "ENGRAM_KEY",
+    "ENGRAM_ADMIN_KEY_FILE",
+)
+"""The environment variables of engram's own that are read; those in `_FILE` name a file with the value."""
+_LONGEST_FILE = 64 << 10
 _MIN_CACHE_MB = 1
 _KEYS = {
     "anthropic": ("ANTHROPIC_API_KEY",),
@@ -51,9 +64,10 @@ _KEYS = {
 def default_url() -> str:
     """`ENGRAM_URL`, or one file under the platform's data folder (`ENGRAM_HOME` moves it), which is made.
 
-    Raises `ConfigError` where that folder cannot be made.
+    The url may lie in a file that `ENGRAM_URL_FILE` names. Raises `ConfigError` where that cannot be read, or
+    the folder cannot be made.
     """
-    url = os.environ.get("ENGRAM_URL")
+    url = _held("ENGRAM_URL")
     return url or f"sqlite:///{home_folder() / 'memory.db'}"
 
 
@@ -73,8 +87,37 @@ def home_folder() -> Path:
 
 
 def api_key() -> str | None:
-    """The key for an OpenAI-compatible endpoint: `ENGRAM_API_KEY`, else `OPENAI_API_KEY`."""
-    return os.environ.get("ENGRAM_API_KEY") or os.environ.get("OPENAI_API_KEY") or None
+    """The key for an OpenAI-compatible endpoint: `ENGRAM_API_KEY` (or its file), else `OPENAI_API_KEY`."""
+    return _held("ENGRAM_API_KEY") or os.environ.get("OPENAI_API_KEY") or None
+
+
+def admin_key() -> str | None:
+    """The admin key that whoever runs a service has chosen, in the file of `ENGRAM_ADMIN_KEY_FILE`."""
+    return _from_file("ENGRAM_ADMIN_KEY_FILE")
+
+
+def _held(name: str) -> str | None:
+    """What a variable holds, or the file that its other one, with `_FILE` behind it, names."""
+    value, other = os.environ.get(name) or None, _from_file(f"{name}_FILE")
+    if value and other:
+        raise ConfigError(f"{name} and {name}_FILE are both set; set one of them")
+    return value or other
+
+
+def _from_file(name: str) -> str | None:
+    """What lies in the file that a variable names. Raises `ConfigError` where nothing does."""
+    path = os.environ.get(name)
+    if not path:
+        return None
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            found = file.read(_LONGEST_FILE).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"{name}: {path} cannot be read ({why}); name a file that can") from error
+    if not found:
+        raise ConfigError(f"{name}: {path} is empty; write the value into it")
+    return found
 
 
 def base_url() -> str | None:
@@ -85,6 +128,11 @@ def base_url() -> str | None:
 def service_key() -> str | None:
     """The key for a service that a memory is opened on: `ENGRAM_KEY`."""
     return os.environ.get("ENGRAM_KEY") or None
+
+
+def telemetry() -> dict[str, str]:
+    """OpenTelemetry's own variables, `OTEL_…`."""
+    return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
 
 
 def editor() -> str:

@@ -92,6 +92,7 @@ class Process:
     child: subprocess.Popen[str]
     url: str
     token: str
+    told: Mapping[str, Any]
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -109,9 +110,10 @@ class Process:
 
 
 @contextmanager
-def process(url: str, *options: str, token: str = "") -> Iterator[Process]:
+def process(url: str | None, *options: str, token: str = "") -> Iterator[Process]:
     """A service as a process of its own; `token` is its key where it has one already."""
-    command = [ENGRAM, "serve", "--port", "0", "--json", "--url", url, *options]
+    place = [] if url is None else ["--url", url]
+    command = [ENGRAM, "serve", "--port", "0", "--json", *place, *options]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said: list[str] = []
     assert child.stdout is not None
@@ -123,7 +125,7 @@ def process(url: str, *options: str, token: str = "") -> Iterator[Process]:
         line = child.stdout.readline()
         assert line, "".join(said) or child.wait(PATIENCE)
         told = json.loads(line)
-        yield Process(child, told["url"], token or told["key"])
+        yield Process(child, told["url"], token or told["key"], told)
     finally:
         if child.poll() is None:
             child.kill()

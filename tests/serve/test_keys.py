@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engram.kernel.errors import Conflict
+from engram.kernel.errors import Conflict, InvalidInput
 from engram.kernel.protocols import Store
 from engram.serve.keys import Key, KeyStore, matching
 from engram.stores import open_store
@@ -135,3 +135,45 @@ def test_rights_include_the_lesser_ones() -> None:
         [True, True, False],
         [True, True, True],
     ]
+
+
+CHOSEN = "engram_admin_" + "a1" * 32
+
+
+def test_a_chosen_admin_key_is_made_once_and_no_other_first_one(store: Store) -> None:
+    keys = KeyStore(store, Clock())
+    assert keys.appoint(CHOSEN) == keys.appoint(CHOSEN)
+    assert found(keys, CHOSEN) == "admin"
+    [key] = keys.all()
+    assert (key.rights, key.tenant, key.users) == ("admin", "*", "*")
+    assert keys.first() is None
+    assert "a1" * 32 not in str(store.info())
+
+
+def test_a_chosen_admin_key_that_is_changed_is_rotated(store: Store) -> None:
+    keys = KeyStore(store, Clock())
+    keys.appoint(CHOSEN)
+    other = "engram_admin_" + "b2" * 32
+    keys.appoint(other)
+    assert (found(keys, CHOSEN), found(keys, other)) == (None, "admin")
+
+
+def test_a_chosen_admin_key_neither_comes_back_nor_grows(store: Store) -> None:
+    keys = KeyStore(store, Clock())
+    keys.appoint(CHOSEN)
+    keys.revoke("admin")
+    with pytest.raises(Conflict, match="revoked"):
+        keys.appoint(CHOSEN)
+    small, _ = keys.create(rights="read")
+    with pytest.raises(Conflict, match="reaches less"):
+        keys.appoint(f"engram_{small.id}_" + "c3" * 32)
+    assert keys.get(small.id).rights == "read"
+
+
+@pytest.mark.parametrize(
+    "token", ["", "secret", "engram_admin_short", f"engram_Admin_{'a' * 32}", CHOSEN + "\n"]
+)
+def test_what_is_no_token_is_not_appointed(store: Store, token: str) -> None:
+    with pytest.raises(InvalidInput, match="engram_ID_SECRET"):
+        KeyStore(store).appoint(token)
+    assert not KeyStore(store).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from typing import Any
 
 from engram.kernel.errors import ConfigError
 
-__all__ = ["Audit", "Entry"]
+__all__ = ["OUTPUT", "Audit", "Entry"]
 
+OUTPUT = Path("-")
+"""Standard output."""
 _MOST_IDS = 1000
 _LOOK = 1.0
 
@@ -50,7 +53,8 @@ class Audit:
     """A file of JSON lines, written before the answer goes out. Without a path nothing is kept.
 
     The file is made for its owner alone; one that was moved away, as log rotation does, is made anew within
-    a second. Raises `ConfigError` where it cannot be made, `OSError` where it cannot be written.
+    a second. `-` is standard output, where a container's lines are gathered. Raises
+    `ConfigError` where it cannot be made, `OSError` where it cannot be written.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -69,7 +73,7 @@ class Audit:
     def look(self) -> None:
         """Begin a new file where the one that was written is gone from its place."""
         self._looked = time.monotonic()
-        if self.path is not None and not (
+        if self.path not in (None, OUTPUT) and not (
             self.path.exists() and os.path.samestat(self.path.stat(), os.fstat(self._file))
         ):
             fresh = _opened(self.path)
@@ -84,6 +88,8 @@ class Audit:
 
 
 def _opened(path: Path) -> int:
+    if path == OUTPUT:
+        return os.dup(sys.stdout.fileno())
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:

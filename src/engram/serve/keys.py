@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,11 +23,12 @@ from engram.kernel.scope import Scope
 
 __all__ = ["EVERY", "RIGHTS", "Key", "KeyStore", "Secret", "matching"]
 
-RIGHTS = ("read", "write", "admin")
-"""What a key may do, each including the one before it."""
+RIGHTS = ("metrics", "read", "write", "admin")
+"""What a key may do, each including the one before it. `metrics` reaches nobody's memory."""
 EVERY = "*"
 """Any tenant, or any user."""
 _MARK = "engram"
+_TOKEN = re.compile(_MARK + r"_(?P<id>[a-z0-9]{1,40})_(?P<secret>[A-Za-z0-9_-]{32,200})")
 _PREFIX = "key:"
 _FIRST = "keys"  # the fact that the first key has been made
 _SECRET_BYTES = 32
@@ -137,6 +139,42 @@ class KeyStore:
             return None
         return token
 
+    def appoint(self, token: str) -> Key:
+        """The admin key for everything whose token whoever runs the service has chosen.
+
+        It is made where its id is not there, and has its secret replaced where that is another one, so that a
+        changed token is a rotated key. Raises `InvalidInput` for what is no token, `Conflict` for the id of a
+        key that is revoked, or that reaches less.
+        """
+        found = _TOKEN.fullmatch(token)
+        if found is None:
+            raise InvalidInput(
+                "the admin key: expected engram_ID_SECRET, with an id of small letters and digits, and a "
+                "secret of 32 to 200 letters, digits, - or _, such as openssl rand -hex 32 makes"
+            )
+        try:
+            return self._appointed(found["id"], found["secret"])
+        except Conflict:  # another process that starts has written it just now
+            return self._appointed(found["id"], found["secret"])
+
+    def _appointed(self, id: str, secret: str) -> Key:
+        text, now = self._store.info().get(_PREFIX + id), self._clock()
+        if text is None:
+            made = replace(
+                _checked("chosen", "admin", EVERY, EVERY), id=id, created=now, secrets=(Secret.of(secret),)
+            )
+            self._put(made, None, PutInfo(_FIRST, "made"))
+            return made
+        key = _read(text)
+        if key.revoked is not None:
+            raise Conflict(f"the admin key: {id} is revoked; choose one with another id")
+        if (key.rights, key.tenant, key.users, key.expires) != ("admin", EVERY, EVERY, None):
+            raise Conflict(f"the admin key: {id} is a key that reaches less; choose one with another id")
+        if not any(item.matches(secret, now) for item in key.secrets):
+            key = replace(key, secrets=(Secret.of(secret),))
+            self._put(key, text)
+        return key
+
     def all(self) -> list[Key]:
         """Every key, expired and revoked ones too, oldest first."""
         facts = self._store.info()
@@ -184,9 +222,9 @@ class KeyStore:
         self._store.commit(Batch((RequireInfo((*expected, (_PREFIX + made.id, None))), *facts)))
         return made, _token(made.id, token)
 
-    def _put(self, key: Key, before: str) -> None:
+    def _put(self, key: Key, before: str | None, *others: PutInfo) -> None:
         name = _PREFIX + key.id
-        self._store.commit(Batch((RequireInfo(((name, before),)), PutInfo(name, _written(key)))))
+        self._store.commit(Batch((RequireInfo(((name, before),)), PutInfo(name, _written(key)), *others)))
 
     def _text(self, id: str) -> str:
         text = self._store.info().get(_PREFIX + id)
@@ -211,6 +249,8 @@ def _checked(name: str, rights: str, tenant: str, users: str) -> Key:
         raise InvalidInput(f"rights: {rights!r:.40} is not one of {', '.join(RIGHTS)}")
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise InvalidInput(f"name: at most {_LONGEST_NAME} printable characters, got {name[:40]!r}")
+    if rights == "metrics" and (tenant, users) != (EVERY, EVERY):
+        raise InvalidInput("rights: metrics are those of the whole service; give tenant '*' and users '*'")
     bare = users[:-1] if users.endswith(EVERY) else users
     Scope.of(tenant=tenant, **({"user_id": bare} if users != EVERY else {}))
     if EVERY in bare:
