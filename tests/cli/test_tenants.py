@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engram.cli.app import app
-from engram.engine.tenants import hidden
 
 Call = Callable[..., Result]
 
@@ -80,9 +79,3 @@ def test_what_cannot_be(call: Call, tmp_path: Path) -> None:
     assert "engram tenants place" in refused("move", "nobody", "one")
     assert "is no router" in call("tenants", code=1, url=one).stderr
     assert "names no directory" in call("tenants", code=1, url="router:").stderr
-
-
-def test_passwords_are_not_shown() -> None:
-    assert hidden("postgresql://ana:secret@host:1/db?x=1") == "postgresql://ana:…@host:1/db?x=1"
-    assert hidden("router:postgresql://ana:secret@host/db") == "router:postgresql://ana:…@host/db"
-    assert hidden("sqlite:///a.db") == "sqlite:///a.db"

@@ -190,11 +190,14 @@ def _address(url: str | None, *, new: bool) -> str | None:
     """The url itself; raises `ConfigError` where a store is named that is not there nor to be made."""
     if url is None or new:
         return url
+    from engram.kernel.show import plain_url
     from engram.stores import keeper_of
 
     keeper = keeper_of(url)
     if keeper is not None and not keeper.exists:
-        raise ConfigError(f"--url: there is no store at {url}; mend the path, or begin one with engram add")
+        raise ConfigError(
+            f"--url: there is no store at {plain_url(url)}; mend the path, or begin one with engram add"
+        )
     return url
 
 

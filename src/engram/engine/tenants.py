@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 from engram.kernel.errors import ConfigError, Conflict, InvalidInput, NotFound
 from engram.kernel.protocols import Batch, PutInfo, Store
+from engram.kernel.show import plain_url
 from engram.stores import open_store
 from engram.stores.router import Place, Route, RouterStore
 
@@ -33,7 +33,7 @@ def router_at(url: str) -> RouterStore:
     if not isinstance(store, RouterStore):
         store.close()
         raise ConfigError(
-            f"{hidden(url)!r} is no router; name one, such as router:postgresql://host/directory"
+            f"{plain_url(url)!r} is no router; name one, such as router:postgresql://host/directory"
         )
     return store
 
@@ -45,7 +45,7 @@ def databases(router: RouterStore) -> list[Database]:
     return [
         Database(
             place.name,
-            hidden(place.url),
+            plain_url(place.url),
             homes.count(place.name),
             int(router.members.store(place.name).info().get("versions", 0)),
         )
@@ -68,7 +68,9 @@ def add_database(router: RouterStore, name: str, url: str) -> int:
     """
     members = router.members
     if url.partition(":")[0].lower() in _NOT_MEMBERS:
-        raise InvalidInput(f"{url!r} cannot be a database of a router; name one that outlives a process")
+        raise InvalidInput(
+            f"{plain_url(url)!r} cannot be a database of a router; name one that outlives a process"
+        )
     if not name or not name.isprintable() or len(name) > 64:
         raise InvalidInput(f"database {name!r}: a name is 1 to 64 printable characters")
     places = members.directory.places()
@@ -96,16 +98,6 @@ def place_tenant(router: RouterStore, tenant: str, database: str) -> Route:
     if route is not None:
         raise InvalidInput(f"tenant {tenant!r} lives in {route.database}; engram tenants move moves it")
     return router.members.placed(tenant, database)
-
-
-def hidden(url: str) -> str:
-    """A url without its password."""
-    scheme, router, rest = url.rpartition("router:")
-    parts = urlsplit(rest)
-    if parts.password is None:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return scheme + router + urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:…@{host}"))
 
 
 def _agree(router: RouterStore, store: Store) -> None:

@@ -10,6 +10,7 @@ from engram.kernel.clock import Clock, utc_now
 from engram.kernel.errors import ConfigError
 from engram.kernel.keeping import Keeper
 from engram.kernel.protocols import Store
+from engram.kernel.show import plain_url
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -39,7 +40,7 @@ def open_store(
     if durability not in ("process", "power"):
         raise ConfigError(f"durability: {durability!r} is unknown; it may be 'process' or 'power'")
     if not url or ":" not in url:
-        raise ConfigError(f"url: {url!r} is no store; it may be {_known()}")
+        raise ConfigError(f"url: {plain_url(url or '')!r} is no store; it may be {_known()}")
     scheme = url.partition(":")[0].lower()
     if (opener := _opener(scheme)) is not None:
         return cast("Store", opener(url, durability=durability, clock=clock, seed=seed))

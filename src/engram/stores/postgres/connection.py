@@ -35,19 +35,23 @@ T = TypeVar("T")
 
 
 def connect(target: Target) -> Link:
-    """A connection of its own, in autocommit; raises psycopg's errors."""
-    link = psycopg.connect(target.conninfo, autocommit=True, connect_timeout=_FIRST_WAIT, **_options(target))
-    link.execute(_SQL["settings"], _settings(target, None, local=False))
+    """A connection of its own, in autocommit; raises psycopg's errors.
+
+    Behind a pooler it is in a transaction, since its settings would stay with whoever is lent it next.
+    """
+    patience = {"connect_timeout": _FIRST_WAIT}
+    link = psycopg.connect(target.conninfo, autocommit=not target.pooled, **_options(target, **patience))
+    link.execute(_SQL["settings"], _settings(target, None, local=target.pooled))
     return link
 
 
-def _options(target: Target) -> dict[str, Any]:
+def _options(target: Target, **more: int) -> dict[str, Any]:
+    """What libpq is told unless the url says so itself, and what is always so."""
+    settings = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, **more}
     return {
-        "application_name": "engram",
-        "prepare_threshold": 5 if target.prepare else None,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
+        "fallback_application_name": "engram",
+        "prepare_threshold": None if target.pooled else 5,
+        **{key: value for key, value in settings.items() if key not in target.said},
         "client_encoding": "utf-8",
     }
 

@@ -69,9 +69,17 @@ class PostgresKeeper:
             raise translation(error, self.target.place) from error
 
     def fix(self, name: str) -> None:
-        """With `large`: make the indexes that tenants with many records lack."""
+        """With `large`: make the indexes that tenants with many records lack.
+
+        Raises `ConfigError` behind a pooler.
+        """
         if name != "large":
             return
+        if self.target.pooled:
+            raise ConfigError(
+                f"{self.target.place}: indexes cannot be made through a pooler; use the url of the database "
+                "itself, without pgbouncer=true"
+            )
         try:
             with closing(self._connect()) as link:
                 for tenant, _ in lacking(link, LARGE):

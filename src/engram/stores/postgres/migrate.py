@@ -103,6 +103,11 @@ def migrate(link: Link, target: Target, steps: Sequence[Migration], first: Calla
     """
     latest = steps[-1].number
     number = format_of(link, target, latest)
+    if number < latest and target.pooled:
+        raise ConfigError(
+            f"{target.place}: its tables are of format {number}, and cannot be brought to {latest} through a "
+            "pooler; run engram migrate with the url of the database itself, without pgbouncer=true"
+        )
     for step in steps:
         if step.number > number:
             _apply(link, target, step, latest, first)

@@ -109,17 +109,29 @@ class PostgresStore(Candidates):
         return self._database.read(problems, whole=True)
 
     def purge(self) -> bool:
-        """Rewrite the tables; False where others hold them, the disk is full, or they are another's."""
+        """Rewrite the tables; False where others hold them, the disk is full, or they are another's.
+
+        False too behind a pooler: a rewrite is in no transaction, and its settings would be lent to others.
+        """
+        if self.target.pooled:
+            return "purge" not in self.info()
         return self._database.bare(purge)
 
     def watch(self, told: threading.Event) -> Callable[[], None]:
-        """Have `told` set whenever anybody has put or ended jobs; what is given back ends that."""
-        return self._listener.watch(told)
+        """Have `told` set whenever anybody has put or ended jobs; what is given back ends that.
+
+        Behind a pooler nobody is told: a connection that listens would be lent to others.
+        """
+        return _nothing if self.target.pooled else self._listener.watch(told)
 
     def close(self) -> None:
         """Release the connections; further calls raise `StoreError`."""
         self._listener.close()
         self._database.close()
+
+
+def _nothing() -> None:
+    """There is nothing to end."""
 
 
 def _tenant(scope: Scope | None) -> str | None:

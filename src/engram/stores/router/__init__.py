@@ -5,6 +5,7 @@ from __future__ import annotations
 from engram.kernel.clock import Clock, utc_now
 from engram.kernel.errors import ConfigError
 from engram.kernel.protocols import Store, Waking
+from engram.kernel.show import plain_url
 from engram.stores.router.directory import Directory, Place, Route
 from engram.stores.router.members import Members
 from engram.stores.router.store import RouterStore, WakingRouter
@@ -24,7 +25,9 @@ def open_router(
 
     inner = url.partition(":")[2]
     if inner.partition(":")[0].lower() in ("router", ""):
-        raise ConfigError(f"url: {url!r} names no directory; write router:postgresql://host/directory")
+        raise ConfigError(
+            f"url: {plain_url(url)} names no directory; write router:postgresql://host/directory"
+        )
 
     def opening(member: str, number: int) -> Store:
         return open_store(member, durability=durability, clock=clock, seed=seed + 1 + number)
