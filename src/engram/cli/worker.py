@@ -13,10 +13,12 @@ import typer
 from rich.text import Text
 
 from engram.cli.group import complain
+from engram.cli.observing import LogForm, MetricsAt, Traces, metrics_at, observed
 from engram.cli.options import Agent, Json, Run, Tenant, Url, User, opened_core, scope, span_of
 from engram.cli.output import emit, one_line, output
 
 if TYPE_CHECKING:
+    from engram.engine.core import Core
     from engram.engine.turns import Done
     from engram.engine.worker import Besides, Worker
 
@@ -41,6 +43,10 @@ Kept = Annotated[
         "where a model may take longer.",
     ),
 ]
+Jobs = Annotated[
+    bool,
+    typer.Option("--log", help="A line on standard error for each job.", rich_help_panel="What it tells"),
+]
 
 
 def worker(
@@ -49,6 +55,10 @@ def worker(
     poll: Poll = 2.0,
     tend: Every = None,
     lease: Kept = None,
+    log: Jobs = False,
+    log_format: LogForm = "text",
+    traces: Traces = False,
+    metrics: MetricsAt = None,
     user: User = None,
     agent: Agent = None,
     run: Run = None,
@@ -69,8 +79,27 @@ def worker(
     whose = Scope.of(**ids) if ids else None
     every = None if tend is None else span_of(tend, "--tend")
     patience = None if lease is None else timedelta(seconds=lease)
-    with closing(opened_core(context, url, new=True)) as core:
+    at = metrics_at(metrics)
+    with (
+        observed("worker", log_format, log=log, traces=traces),
+        closing(opened_core(context, url, new=True)) as core,
+        _measured(core, at),
+    ):
         _work(Worker(core, whose, poll, every, patience), once=once, json=json)
+
+
+@contextmanager
+def _measured(core: Core, at: tuple[str, int] | None) -> Iterator[None]:
+    """Metrics at a port, where they are wanted; its url is told on standard error."""
+    if at is None:
+        yield
+        return
+    from engram.observe.meters import Meters
+    from engram.observe.port import metrics_port
+
+    with metrics_port(Meters(core), at) as url:
+        complain(f"metrics: {url}")
+        yield
 
 
 def _work(working: Worker, *, once: bool, json: bool) -> None:

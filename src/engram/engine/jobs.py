@@ -113,9 +113,11 @@ async def run_job(core: Core, job: Job, lease: timedelta | None = None) -> Outco
         if not await Task.of(run.begin):
             finished = True
             return None
+        began = time.monotonic()
         with core.watch.event("job", job.kind, **_about(core, job)) as event:
             outcome = await _ended(core, run, event)
             event.say(status=outcome.status, **outcome.usage)
+            _log(job, outcome, event.facts.get("error"), time.monotonic() - began)
         finished = True
         return outcome
     finally:
@@ -137,11 +139,18 @@ async def _ended(core: Core, run: Run, event: Event) -> Outcome:
         return Outcome([Item("pending", None, reason=f"left to another run: {error}")], left=True)
     except EngramError as error:
         failed: Outcome = await Task.of(_put_back, run, error)
-        name = type(error).__name__
-        event.say(error=name)
-        level = logging.WARNING if failed.status == "parked" else logging.INFO
-        _LOG.log(level, "job %s (%s) is %s: %s", run.job.id, run.job.kind, failed.status, name)
+        event.say(error=type(error).__name__)
         return replace(failed, usage=usage)
+
+
+def _log(job: Job, outcome: Outcome, error: object, seconds: float) -> None:
+    """A line of the log for a job that was run: a warning where it is parked."""
+    level = logging.WARNING if outcome.status == "parked" else logging.INFO
+    if _LOG.isEnabledFor(level):
+        why = f": {error}" if error else ""
+        fields = {"job": job.id, "kind": job.kind, "status": outcome.status, "ms": round(1000 * seconds, 1)}
+        extra = {"engram": {**fields, **({"error": error} if error else {})}}
+        _LOG.log(level, "job %s (%s) is %s%s", job.id, job.kind, outcome.status, why, extra=extra)
 
 
 def _about(core: Core, job: Job) -> dict[str, Any]:

@@ -6,6 +6,8 @@ of model calls follow OpenTelemetry's semantic conventions for generative AI (1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final
@@ -16,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from engram.engine.events import TRACE, Event, Fact, Watcher
 
-__all__ = ["attributes", "failed", "traceparent", "tracer", "watchers"]
+__all__ = ["attributes", "failed", "serving", "traceparent", "tracer", "watchers"]
 
 _NAMES: Final = {"call": "engram {}", "effect": "{}", "job": "job {}", "commit": "commit"}
 _KINDS: Final = {
@@ -82,6 +84,15 @@ class _Spanned:
             if kind is not None or error is not None:
                 failed(self._span, str(error) if kind is None else kind.__name__)
         self._span.end()
+
+
+@contextmanager
+def serving(made: Tracer, sent: str | None) -> Iterator[Span]:
+    """The span of a request that is answered, current meanwhile; `sent` is its `traceparent`."""
+    there = None if sent is None else _TRACE_CONTEXT.extract({TRACE: sent})
+    span = made.start_span("request", context=there, kind=SpanKind.SERVER)
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        yield span
 
 
 def failed(span: Span, error: str) -> None:

@@ -18,7 +18,7 @@ from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect, Task
 from engram.kernel.protocols import Batch, Embedder, Put
 
-__all__ = ["CALLS", "Watch", "counted", "embedded"]
+__all__ = ["CALLS", "Watch", "counted", "embedded", "tracing"]
 
 CALLS: Final = frozenset(
     ("add", "add_triples", "ask", "cited", "context", "edit", "export", "forget", "get", "get_all", "graph",
@@ -121,6 +121,16 @@ def counted(batch: Batch) -> dict[str, Fact]:
     names = [f"ops.{type(op).__name__}" for op in batch.ops]
     names += [f"records.{op.record.kind}" for op in batch.ops if isinstance(op, Put)]
     return dict(Counter(names))
+
+
+def tracing() -> dict[str, str]:
+    """The ids of the trace and span that are current, for a line of the log; nothing outside of one."""
+    if _API not in sys.modules:
+        return {}
+    from engram.engine.spans import traceparent
+
+    _, trace, span, _ = (traceparent() or "---").split("-")
+    return {"trace_id": trace, "span_id": span} if trace else {}
 
 
 def embedded(watch: Watch, embedder: Embedder, texts: Sequence[str]) -> Any:

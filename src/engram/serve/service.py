@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from engram.aio import AsyncMemory
 from engram.engine.core import Core
+from engram.observe.meters import Meters
 from engram.serve.audit import Audit
 from engram.serve.keys import Key, KeyStore, matching
 from engram.serve.limits import Buckets, Limits
 from engram.serve.problems import TooMany, Unauthorized
 from engram.serve.replays import Replays
+from engram.serve.traffic import Traffic
 
 __all__ = ["Keyring", "Service"]
 
@@ -78,6 +80,7 @@ class Service:
     def __post_init__(self) -> None:
         self.core: Core = self.memory._bound.core  # noqa: SLF001 - jobs, changes and keys are no calls of the face
         self.keyring = Keyring(KeyStore(self.core.store, self.core.clock), self.core)
+        self.traffic = Traffic(self.core.watch, Meters(self.core) if Meters.possible() else None)
         self.replays = Replays()
         self.streams = asyncio.Semaphore(self.limits.streams)
         self.files = asyncio.Semaphore(self.limits.files)
