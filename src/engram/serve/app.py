@@ -9,12 +9,15 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from engram import __version__
 from engram.kernel.errors import EngramError, Forbidden, InvalidInput
 from engram.serve import bodies, events, mem0, mem0_shapes, moving, own, replies, upkeep
 from engram.serve.doors import PREFIX
+from engram.serve.doorway import Doorway
 from engram.serve.edge import Edge
+from engram.serve.mounting import PATH, Mount
 from engram.serve.problems import MEDIA_TYPE, Malformed, NotAllowed, Unknown, problem_of
 from engram.serve.service import Service
 
@@ -25,12 +28,15 @@ _ABOUT = """A memory for LLM agents over HTTP. Every route but `/health` and `/r
 problems as RFC 9457 has them. Lists come in pages: give a page's `next` as `after`."""
 
 
-def build(service: Service) -> FastAPI:
+def build(service: Service, doorway: Doorway | None = None) -> FastAPI:
     """The application of a service; it closes the service when it shuts down."""
+    mount = Mount(service, doorway or Doorway())
+    routers = (own.router, upkeep.router, moving.router, events.router, mem0.router, upkeep.health)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        await mount.close()
         await service.close()
 
     app = FastAPI(
@@ -44,8 +50,9 @@ def build(service: Service) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.service = service
-    for routes in (own.router, upkeep.router, moving.router, events.router, mem0.router, upkeep.health):
+    for routes in routers if not mount.doorway.alone else (upkeep.health,):
         app.router.routes.extend(routes.routes)  # as they are: including a router makes them all anew
+    app.router.routes.append(Route(PATH, endpoint=mount, include_in_schema=False))
     app.add_exception_handler(EngramError, _known)
     app.add_exception_handler(RequestValidationError, _misfit)
     app.add_exception_handler(HTTPException, _http)

@@ -11,7 +11,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 
@@ -28,12 +28,13 @@ from engram.serve.problems import (
 )
 from engram.serve.service import Service
 
-__all__ = ["OPEN", "Edge"]
+__all__ = ["OPEN", "Edge", "ending", "told"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+T = TypeVar("T")
 OPEN = frozenset({"/health", "/ready", "/openapi.json"})
 """What is answered without a key: nothing of any memory."""
 _LOG = logging.getLogger("engram.serve")
@@ -119,6 +120,14 @@ class Edge:
             _LOG.error("request %s failed: %s", answer.id, told(error))
         if not answer.begun:
             await answer.problem(problem)
+
+
+async def ending(work: Awaitable[T], failed: Callable[[Exception], T]) -> T:
+    """What the work gives, or what `failed` makes of an error: of requests that come within another one."""
+    try:
+        return await work
+    except Exception as error:
+        return failed(error)
 
 
 def told(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from engram.kernel.errors import ConfigError, MissingExtra
+from engram.serve.doorway import Doorway
 from engram.serve.limits import Limits
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _BACKLOG = 512
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a service listens, where its audit goes (`None`: nowhere), and what it takes.
+    """Where a service listens, where its audit goes (`None`: nowhere), what it takes, and its `/mcp`.
 
     `patience` is how many seconds requests under way get when it is told to stop.
     """
@@ -39,6 +40,7 @@ class Settings:
     port: int = 8765
     audit: Path | None = None
     limits: Limits = field(default_factory=Limits)
+    doorway: Doorway = field(default_factory=Doorway)
     patience: int = _PATIENCE
 
 
@@ -99,7 +101,7 @@ def _configured(service: Service, settings: Settings) -> uvicorn.Config:
     from engram.serve.app import build
 
     return uvicorn.Config(
-        build(service),
+        build(service, settings.doorway),
         access_log=False,
         log_level="warning",
         server_header=False,
