@@ -20,6 +20,7 @@ from engram.operators.graph.subgraph import Graph
 from engram.operators.packing import Context
 from engram.serve.guard import Given, Guard
 from engram.serve.keys import EVERY
+from engram.serve.newest import newest
 
 __all__ = ["Reading", "When"]
 
@@ -87,6 +88,17 @@ class Reading:
             page = await self._memory(when).get_all(**options, **passage.ids)
             passage.saw(record.id for record in page.items)
         return page
+
+    async def newest(self, given: Given, most: int) -> list[Record]:
+        """The records that arrived last, the last one first."""
+        with self.guard.passing("newest", "read", self.guard.reach(given)) as passage:
+
+            async def listing(after: str | None, limit: int) -> Page:
+                return await self.guard.service.memory.get_all(after=after, limit=limit, **passage.ids)
+
+            found = await newest(listing, most)
+            passage.saw(record.id for record in found)
+        return found
 
     async def scopes(self, tenant: str | None) -> list[dict[str, Any]]:
         """The scopes that hold records, of what the key reaches."""
