@@ -49,7 +49,7 @@ def test_waiting_ends_when_the_work_does(served: House) -> None:
     id = owe(served, "ana", "pending")
     served.loop.call_later(0.05, lambda: served.service.core.store.commit(Batch((EndJob(id),))))
     told = served.told("POST", "jobs/wait", json={"user_id": "ana", "seconds": 60})
-    assert told == {"done": True, "pending": 0, "parked": 0}
+    assert told == {"done": True, "pending": 0, "parked": 0, "more": False}
 
 
 def test_keys_are_made_turned_and_ended_over_http(served: House) -> None:

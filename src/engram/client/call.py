@@ -23,7 +23,8 @@ class Request:
 
     One that `changes` is sent under an idempotency key, so that sending it again does nothing twice. `slow`
     is how many seconds the work may take besides what is usual. Without `again` it is not sent again once
-    the service may have begun with it.
+    the service may have begun with it. `plain` is a path that is not among engram's own. A stream may be
+    `quiet` for so many seconds.
     """
 
     method: str
@@ -33,6 +34,8 @@ class Request:
     changes: bool = False
     slow: float = 0.0
     again: bool = True
+    plain: bool = False
+    quiet: float | None = None
 
     def encoded(self) -> bytes | None:
         """The body as JSON in UTF-8; half characters stand in it as escapes."""

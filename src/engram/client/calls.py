@@ -259,7 +259,7 @@ def wait(timeout: float | None) -> Talk[bool]:
         left = _WAITS if until is None else min(_WAITS, max(0.0, until - time.monotonic()))
         state = yield Request("POST", "/jobs/wait", body={"seconds": left, "work": True}, slow=_TENDS)
         over = until is not None and time.monotonic() >= until
-        if state["done"] or over or not state["pending"]:
+        if state["done"] or over or not state["more"]:
             return bool(state["done"])
 
 

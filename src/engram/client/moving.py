@@ -206,7 +206,7 @@ def _read(path: Path, size: int, progress: Progress | None) -> Iterator[bytes]:
 
 def _named(name: str) -> str:
     """The file's name as the service takes it: its ending helps to tell its kind."""
-    plain = _UNSAFE.sub("-", name).lstrip(".")
+    plain = _UNSAFE.sub("-", name).lstrip(".,)+@#&' -")
     stem, dot, ending = plain.rpartition(".")
     while len(plain.encode()) > _LONGEST and stem:
         stem = stem[:-1]

@@ -74,8 +74,9 @@ class _Sent:
         content = request.encoded()
         if content is not None:
             headers["Content-Type"] = "application/json"
-        timeout = httpx.Timeout(service.timeout + request.slow, connect=min(_CONNECT, service.timeout))
-        address = f"{service.address}{PREFIX}{request.path}"
+        longest = service.timeout + request.slow if request.quiet is None else request.quiet
+        timeout = httpx.Timeout(longest, connect=min(_CONNECT, service.timeout))
+        address = f"{service.address}{'' if request.plain else PREFIX}{request.path}"
         return cls(request.method, address, content, headers, request.params, timeout)
 
     def named(self) -> dict[str, Any]:

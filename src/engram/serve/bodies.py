@@ -10,6 +10,7 @@ __all__ = [
     "AddBody",
     "AsOfBody",
     "AskBody",
+    "CitedBody",
     "ContextBody",
     "EditBody",
     "ForgetBody",
@@ -38,6 +39,9 @@ Filters = Annotated[
     ),
 ]
 Score = Annotated[float, Field(ge=0, le=1)]
+Budget = Annotated[
+    int | None, Field(ge=1, le=10_000_000, description="Tokens; null: what is usual for the method.")
+]
 _WHO = {"user_id": "ana"}
 
 
@@ -116,7 +120,7 @@ class SearchBody(PastBody):
 
     model_config = _example(query="Where does she live?", k=5, **_WHO)
     query: str = Field(max_length=100_000)
-    k: int = Field(10, ge=1, le=1000)
+    k: int = Field(10, ge=1, le=10_000)
     at: Moment = None
     min_score: Score = 0.0
     explain: bool = False
@@ -133,8 +137,8 @@ class ContextBody(PastBody):
 
     model_config = _example(query="her move", budget=500, **_WHO)
     query: str = Field(max_length=100_000)
-    budget: int = Field(1500, ge=1, le=1_000_000)
-    k: int = Field(10, ge=1, le=1000)
+    budget: Budget = None
+    k: int = Field(10, ge=1, le=10_000)
     at: Moment = None
     min_score: Score = 0.0
 
@@ -150,8 +154,8 @@ class AskBody(PastBody):
 
     model_config = _example(question="Where does Ana live?", **_WHO)
     question: str = Field(max_length=100_000)
-    k: int = Field(60, ge=1, le=1000)
-    budget: int = Field(3000, ge=1, le=1_000_000)
+    k: int = Field(60, ge=1, le=10_000)
+    budget: Budget = None
     at: Moment = None
     min_score: Score | None = None
 
@@ -160,6 +164,17 @@ class AskBody(PastBody):
         """The arguments of the call."""
         names = ("k", "budget", "filters", "at", "min_score", "everyone")
         return {name: getattr(self, name) for name in names}
+
+
+class CitedBody(ScopeBody):
+    """Which records an answer to a question stood on."""
+
+    model_config = _example(question="Where does Ana live?", cited=["06GZV2VW5G00000002AFDVGQ3G"], **_WHO)
+    question: str = Field(max_length=100_000)
+    cited: list[str] = Field(max_length=10_000, description="Ids of records or turns; none helped: empty.")
+    shown: list[str] | None = Field(None, max_length=10_000, description="What it was made from.")
+    at: Moment = None
+    everyone: bool = False
 
 
 class ListBody(PastBody):
@@ -204,7 +219,7 @@ class ForgetBody(ScopeBody):
     """What is to be erased: records by their ids, or a scope."""
 
     model_config = _example(dry_run=True, **_WHO)
-    ids: list[str] | None = Field(None, min_length=1, max_length=10_000)
+    ids: list[str] | None = Field(None, max_length=10_000)
     everyone: bool = False
     dry_run: bool = False
 
@@ -221,6 +236,7 @@ class WaitBody(ScopeBody):
 
     model_config = _example(seconds=10, **_WHO)
     seconds: float = Field(10.0, ge=0, le=60)
+    work: bool = Field(False, description="Have the service do what is owed, where the key may write.")
 
 
 class KeyBody(BaseModel):

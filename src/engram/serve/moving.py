@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tempfile
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from engram.engine.results import Left
 from engram.formats import format_names
 from engram.kernel.errors import Conflict, InvalidInput
 from engram.serve import replies
@@ -24,7 +27,10 @@ from engram.serve.service import Service
 __all__ = ["router"]
 
 router = own_router(tags=["Move in and out"])
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"[\w(][\w.,()+@#&' -]{0,99}")
+_MOST_LEFT = 100_000
+_PACKED = "application/zip"
+_LONGEST_NAME = 200
 _CHUNK = 1 << 16
 _LINES = "application/x-ndjson"
 _When = Annotated[str | None, Query(max_length=64, description="A time in ISO 8601.")]
@@ -34,25 +40,59 @@ _When = Annotated[str | None, Query(max_length=64, description="A time in ISO 86
     "/export",
     summary="Export a scope",
     response_class=StreamingResponse,
-    responses={200: {"description": "JSON lines", "content": {_LINES: {"example": "{}"}}}},
+    responses={
+        200: {
+            "description": "JSON lines, or an archive of pages",
+            "content": {
+                _LINES: {"example": "{}"},
+                _PACKED: {"schema": {"type": "string", "format": "binary"}},
+            },
+        }
+    },
 )
-async def export(reading: Read, ids: Ids, since: _When = None, until: _When = None) -> StreamingResponse:
-    """A scope as JSON lines, which `POST /import` takes. It is complete before the first byte is sent."""
+async def export(
+    reading: Read,
+    ids: Ids,
+    since: _When = None,
+    until: _When = None,
+    format: Annotated[Literal["jsonl", "markdown"], Query(description="Lines, or pages to read.")] = "jsonl",
+    topics: Annotated[list[str] | None, Query(max_length=100, description="A page of Markdown each.")] = None,
+) -> StreamingResponse:
+    """A scope as JSON lines, which `POST /import` takes, or as a zip archive of Markdown.
+
+    It is complete before the first byte is sent.
+    """
+    options = {"since": since, "until": until, "format": format, "topics": topics or ()}
     with ExitStack() as held:
         await _room(reading.guard.service, held)
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="engram-")))
-        path = folder / "export.jsonl"
-        count = await reading.export(path, ids, {"since": since, "until": until})
+        path = folder / "export"
+        count = await reading.export(path, ids, options)
+        if format == "markdown":
+            path = await asyncio.to_thread(_packed, path, folder / "export.zip")
         files = held.pop_all()
-    headers = {"Content-Disposition": 'attachment; filename="engram.jsonl"', "Engram-Records": str(count)}
-    return _Held(_parts(path), files, headers)
+    name = "engram.zip" if format == "markdown" else "engram.jsonl"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Engram-Records": str(count)}
+    return _Held(_parts(path), files, headers, _PACKED if format == "markdown" else _LINES)
+
+
+def _packed(folder: Path, goal: Path) -> Path:
+    """An archive of a folder: the same pages give the same bytes."""
+    with zipfile.ZipFile(goal, "w") as archive:
+        for page in sorted(folder.rglob("*.md")):
+            info = zipfile.ZipInfo(page.relative_to(folder).as_posix())
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, page.read_bytes())
+    return goal
 
 
 class _Held(StreamingResponse):
     """An answer from files that are gone when it has been sent, or given up."""
 
-    def __init__(self, parts: AsyncIterator[bytes], files: ExitStack, headers: dict[str, str]) -> None:
-        super().__init__(parts, media_type=_LINES, headers=headers)
+    def __init__(
+        self, parts: AsyncIterator[bytes], files: ExitStack, headers: dict[str, str], media_type: str
+    ) -> None:
+        super().__init__(parts, media_type=media_type, headers=headers)
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,16 +134,22 @@ async def import_(
     format: Annotated[str | None, Query(max_length=40, description="How to read it; else found out.")] = None,
     infer: bool = True,
     dry_run: bool = False,
+    every: Annotated[
+        bool, Query(description="Tell each thing left out, in `left`: the first 100,000.")
+    ] = False,
 ) -> Json:
     """Read an export of engram's own, or another program's. What is there already counts as duplicate.
 
     The body goes to disk as it comes. Of an export of engram's own no record may lie outside the scope.
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidInput("name: expected a file's name: letters, digits, dots and dashes")
+    if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
+        raise InvalidInput("name: expected a file's name: letters, digits, dots, dashes and blanks")
     if format is not None and format not in format_names():
         raise InvalidInput(f"format: {format!r} is unknown; it may be {', '.join(format_names())}")
+    left: list[Left] = []
     options: dict[str, Any] = {"format": format, "infer": infer, "dry_run": dry_run}
+    if every:
+        options["on_skip"] = lambda item: left.append(item) if len(left) < _MOST_LEFT else None
     writing.guard.require("write")
     with ExitStack() as held:
         await _room(writing.guard.service, held)
@@ -117,7 +163,8 @@ async def import_(
         except (InvalidInput, Conflict) as error:  # they name the file by where it lies here
             raise type(error)(str(error).replace(f"{folder}/", "")) from error
     told = imported.to_dict()
-    return Json({**told, "examples": [_placed(item, path) for item in told["examples"]]})
+    each = {"left": [_placed(item.to_dict(), path) for item in left]} if every else {}
+    return Json({**told, "examples": [_placed(item, path) for item in told["examples"]], **each})
 
 
 def _placed(left: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -38,10 +38,17 @@ async def add(body: bodies.AddBody, writing: Write, once: Once) -> Json:
 
 
 @router.post("/triples", tags=_WRITE, response_model=replies.ReceiptOut, summary="Store triples")
-async def add_triples(body: bodies.TriplesBody, writing: Write, _once: Once) -> Json:
-    """Store triples, each as a record of kind `fact`."""
+async def add_triples(body: bodies.TriplesBody, writing: Write, once: Once) -> Json:
+    """Store triples, each as a record of kind `fact`. Under an `Idempotency-Key` as `POST /memories` does."""
     options = {"metadata": body.metadata, "wait": body.wait}
-    return Json((await writing.add_triples(body.triples, body.who, options)).to_dict())
+    return Json((await writing.add_triples(body.triples, body.who, options, once)).to_dict())
+
+
+@router.post("/cited", tags=_WRITE, response_model=replies.ReceiptOut, summary="Tell what an answer stood on")
+async def cited(body: bodies.CitedBody, writing: Write, _once: Once) -> Json:
+    """Tell the policy which records an answer stood on that was made elsewhere, so that it may learn."""
+    options = {"cited": body.cited, "shown": body.shown, "at": body.at, "everyone": body.everyone}
+    return Json((await writing.cited(body.question, body.who, options)).to_dict())
 
 
 @router.post("/search", tags=_FIND, response_model=replies.HitsOut, summary="Search")
@@ -65,8 +72,11 @@ async def context(body: bodies.ContextBody, reading: Read) -> Json:
 
 
 @router.post("/ask", tags=_FIND, response_model=replies.AnswerOut, summary="Ask")
-async def ask(body: bodies.AskBody, reading: Read) -> Json:
-    """An answer with the records that it stands on; it abstains where the memory holds none."""
+async def ask(body: bodies.AskBody, reading: Read, _once: Once) -> Json:
+    """An answer with the records that it stands on; it abstains where the memory holds none.
+
+    Under an `Idempotency-Key` a model is asked once.
+    """
     return Json((await reading.ask(body.question, body.who, body.options, body.when)).to_dict())
 
 

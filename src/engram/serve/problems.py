@@ -139,11 +139,20 @@ def problem_of(error: Exception, request: str, details: Iterable[Mapping[str, An
     found = [dict(item) for item in details]
     if found:
         body["errors"] = found
+    body |= _figures(error)
     headers = {"WWW-Authenticate": 'Bearer realm="engram"'} if kind.status == 401 else {}
     again = _again(error)
     if again is not None:
         headers["Retry-After"] = str(again)
     return Problem(kind.status, body, headers)
+
+
+def _figures(error: Exception) -> dict[str, Any]:
+    """What an error tells besides its words, as JSON values."""
+    if isinstance(error, BudgetExceeded):
+        again = None if error.again is None else error.again.isoformat()
+        return {"spent": error.spent, "limit": error.limit, "again": again}
+    return {"extra": error.extra} if isinstance(error, MissingExtra) else {}
 
 
 def _again(error: Exception) -> int | None:

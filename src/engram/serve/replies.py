@@ -23,6 +23,7 @@ __all__ = [
     "ProblemOut",
     "ReceiptOut",
     "RecordOut",
+    "ReportOut",
     "ScopesOut",
     "StatsOut",
     "WaitOut",
@@ -290,12 +291,30 @@ class JobsOut(BaseModel):
 
 
 class WaitOut(BaseModel):
-    """Whether nothing is owed, and what is left."""
+    """Whether nothing is owed, what is left, and whether waiting longer may help."""
 
-    model_config = _example(done=True, pending=0, parked=0)
+    model_config = _example(done=True, pending=0, parked=0, more=False)
     done: bool
     pending: int
     parked: int
+    more: bool
+
+
+class FoundOut(BaseModel):
+    """Something wrong; `id` is the record concerned, if one is."""
+
+    what: str
+    id: str | None
+
+
+class ReportOut(BaseModel):
+    """What was looked at and found, or mended."""
+
+    model_config = _example(checked=12, ok=True, mended=0, problems=[])
+    checked: int
+    ok: bool
+    mended: int
+    problems: list[FoundOut]
 
 
 class ImportedOut(BaseModel):

@@ -64,8 +64,23 @@ async def jobs(reading: Read, ids: Ids, page: Page) -> Json:
 
 @router.post("/jobs/wait", tags=_JOBS, response_model=replies.WaitOut, summary="Wait for owed work")
 async def wait(body: bodies.WaitBody, writing: Write) -> Json:
-    """Answer when nothing is owed in the scope, or the time is up. Workers do the work."""
-    return Json(await writing.wait(body.seconds, body.who))
+    """Answer when nothing is owed in the scope, or the time is up.
+
+    Workers do the work; with `work` the service does, where the key may write.
+    """
+    return Json(await writing.wait(body.seconds, body.who, work=body.work))
+
+
+@router.post("/verify", tags=_COUNTS, response_model=replies.ReportOut, summary="Prove the store")
+async def verify(writing: Write) -> Json:
+    """Prove every derived structure of the whole store against its records; for keys of everything."""
+    return Json((await writing.verify()).to_dict())
+
+
+@router.post("/repair", tags=_COUNTS, response_model=replies.ReportOut, summary="Repair the store")
+async def repair(writing: Write, _once: Once) -> Json:
+    """Make anew what `POST /verify` finds wrong; for keys of everything."""
+    return Json((await writing.verify(mend=True)).to_dict())
 
 
 @router.get("/jobs/{id}", tags=_JOBS, response_model=replies.JobOut, summary="One job")

@@ -7,11 +7,16 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from engram.engine import queue
-from engram.engine.results import Imported, Receipt
+from engram.engine.ingest import Once
+from engram.engine.jobs import is_ours
+from engram.engine.results import Imported, Receipt, Report
+from engram.engine.turns import Shift
+from engram.kernel.adrive import arun
 from engram.kernel.errors import Forbidden, NotFound
+from engram.kernel.operations import Job
 from engram.kernel.scope import Scope
 from engram.serve.guard import Given, Guard
 from engram.serve.keys import EVERY, Key
@@ -37,11 +42,23 @@ class Writing:
             passage.saw(receipt.ids)
         return receipt
 
-    async def add_triples(self, triples: Sequence[object], given: Given, options: Options) -> Receipt:
-        """Store triples."""
+    async def add_triples(
+        self, triples: list[object], given: Given, options: Options, once: str | None = None
+    ) -> Receipt:
+        """Store triples; under an idempotency key as `add` does."""
+        named = triples if once is None else _named(triples, f"{self.guard.key.id}:{once}")
         with self.guard.passing("add_triples", "write", self.guard.reach(given)) as passage:
-            receipt = await self.guard.service.memory.add_triples(triples, **options, **passage.ids)
+            receipt = await self.guard.service.memory.add_triples(
+                cast("Sequence[object]", named), **options, **passage.ids
+            )
             passage.saw(receipt.ids)
+        return receipt
+
+    async def cited(self, question: str, given: Given, options: Options) -> Receipt:
+        """Tell the policy which records an answer stood on."""
+        with self.guard.passing("cited", "write", self.guard.reach(given)) as passage:
+            receipt = await self.guard.service.memory.cited(question, **options, **passage.ids)
+            passage.saw(options["cited"])
         return receipt
 
     async def edit(self, id: str, given: Given, options: Options) -> Receipt:
@@ -95,18 +112,51 @@ class Writing:
         """Give a job up."""
         return {**await self._decide("drop", id, given), "status": "dropped"}
 
-    async def wait(self, seconds: float, given: Given) -> dict[str, Any]:
-        """Wait until nothing is owed in a scope, for at most so long; the work is done by whoever does it."""
-        core, until = self.guard.service.core, time.monotonic() + seconds
-        with self.guard.passing("wait", "read", self.guard.reach(given)) as passage:
+    async def wait(self, seconds: float, given: Given, *, work: bool = False) -> dict[str, Any]:
+        """Wait until nothing is owed in a scope, for at most so long.
+
+        With `work` the service does what it can, where the key may write; else whoever does it.
+        """
+        guard, until = self.guard, time.monotonic() + seconds
+        whole = guard.of_everything and not any(given.values())
+        with guard.passing("wait", "read", {} if whole else guard.reach(given, looked_at=True)) as passage:
+            lane = None if whole else passage.lane
+            reached = lane is None or guard.key.covers(lane.tenant, lane.user_id)
+            shift = Shift(guard.service.core, lane) if work and reached and guard.key.may("write") else None
             while True:
-                jobs = await asyncio.to_thread(core.call, queue.owed, passage.lane)
-                stop = self.guard.service.stopping.is_set() or time.monotonic() >= until
-                if not jobs or stop or all(job.status == "parked" for job in jobs):
+                if shift is not None:
+                    await self._worked(shift, until)
+                jobs = await self._owed(lane)
+                over = guard.service.stopping.is_set() or time.monotonic() >= until
+                more = any(job.status == "pending" and is_ours(guard.service.core, job) for job in jobs)
+                if over or not (more or (shift is None and any(job.status == "pending" for job in jobs))):
                     break
                 await asyncio.sleep(_LOOK)
         parked = sum(job.status == "parked" for job in jobs)
-        return {"done": not jobs, "pending": len(jobs) - parked, "parked": parked}
+        return {"done": not jobs, "pending": len(jobs) - parked, "parked": parked, "more": more}
+
+    async def verify(self, *, mend: bool = False) -> Report:
+        """Prove what is derived against the records of the whole store, or (`mend`) make it anew."""
+        call = "repair" if mend else "verify"
+        with self.guard.passing(call, "admin", {}) as passage:
+            if not self.guard.of_everything:
+                raise Forbidden(f"{call} looks at the whole store: it needs a key of every tenant and user")
+            memory = self.guard.service.memory
+            report = await (memory.repair() if mend else memory.verify())
+            passage.saw([], report.checked)
+        return report
+
+    async def _worked(self, shift: Shift, until: float) -> None:
+        """Do what is due, a job at a time, until that is all or time is up."""
+        core = self.guard.service.core
+        while not self.guard.service.stopping.is_set():
+            if await arun(shift.one(), core.performed) is None or time.monotonic() >= until:
+                return
+
+    async def _owed(self, lane: Scope | None) -> list[Job]:
+        """What is owed, of what the key reaches."""
+        found: list[Job] = await asyncio.to_thread(self.guard.service.core.call, queue.owed, lane)
+        return [job for job in found if self.guard.key.covers(job.scope.tenant, job.scope.user_id)]
 
     async def _decide(self, call: str, id: str, given: Given) -> dict[str, Any]:
         core = self.guard.service.core
@@ -186,15 +236,7 @@ def _within(key: Key, tenant: str, users: str) -> bool:
 
 
 def _named(messages: object, once: str) -> object:
-    """The messages with ids made of an idempotency key, where they have none: nothing is added twice."""
+    """The messages, stored under ids made of an idempotency key where they have none: none is added twice."""
     if not isinstance(messages, list):
-        return _with_id(messages, once)
-    return [_with_id(message, f"{once}:{place}") for place, message in enumerate(messages)]
-
-
-def _with_id(message: object, id: str) -> object:
-    if isinstance(message, str):
-        return {"role": "user", "content": message, "id": id}
-    return (
-        message if not isinstance(message, dict) or message.get("id") is not None else {**message, "id": id}
-    )
+        return Once(messages, once)
+    return [Once(message, f"{once}:{place}") for place, message in enumerate(messages)]

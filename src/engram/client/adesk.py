@@ -1,0 +1,122 @@
+"""`engram.client.desk` for an event loop: the same names, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from engram.client import asking
+from engram.client.call import Request
+from engram.client.desk import STREAM
+from engram.client.events import Change, JobEvent, Reader, change_of, job_event_of
+from engram.client.opening import service_of
+from engram.client.refusals import BrokeOff
+from engram.client.service import Service
+from engram.client.wire import AsyncWire
+from engram.kernel.errors import StoreError
+
+__all__ = ["AsyncClient"]
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """`engram.client.Client` for an event loop: `async for` goes through events, the rest is awaited."""
+
+    def __init__(self, url: str | Service, *, key: str | None = None) -> None:
+        self._wire = AsyncWire(service_of(url, key))
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient {self._wire.service.address}>"
+
+    def changes(self, *, after: str | None = None, **ids: str | None) -> AsyncIterator[Change]:
+        """Every change in a scope from now on, or behind the place `after` of a change, as it comes.
+
+        A stream that breaks off is taken up where it was: nothing is missed, and nothing comes twice. It
+        ends where the caller stops; raises `StoreError` where the service stays away.
+        """
+        return self._events("/events/changes", asking.named(ids), Reader(after), change_of)
+
+    def job_events(self, **ids: str | None) -> AsyncIterator[JobEvent]:
+        """What is owed in a scope, and each job that comes, changes or ends; anew where it broke off."""
+        return self._events("/events/jobs", asking.named(ids), Reader(), job_event_of)
+
+    async def jobs(self, **ids: str | None) -> list[dict[str, Any]]:
+        """Owed jobs of a scope, oldest first; without ids, of all that the key reaches."""
+        return await self._wire.say(asking.jobs(ids))
+
+    async def job(self, id: str, **ids: str | None) -> dict[str, Any]:
+        """One job: what it is for, and why it failed. Raises `NotFound`."""
+        return await self._wire.say(asking.job(id, ids))
+
+    async def retry(self, id: str, **ids: str | None) -> dict[str, Any]:
+        """Make a parked job pending again. Raises `NotFound`."""
+        return await self._wire.say(asking.job_changed(id, ids, drop=False))
+
+    async def drop(self, id: str, **ids: str | None) -> dict[str, Any]:
+        """Give a job up: its work is never done, the records stay. Raises `NotFound`."""
+        return await self._wire.say(asking.job_changed(id, ids, drop=True))
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """Every key within the reach of this one, which has to be an admin's."""
+        return await self._wire.say(asking.keys())
+
+    async def create_key(
+        self,
+        *,
+        name: str = "",
+        rights: str = "read",
+        tenant: str | None = None,
+        users: str = "*",
+        days: float | None = None,
+    ) -> dict[str, Any]:
+        """A new key that reaches no further than this one; its `key` is told this once."""
+        fields = {"name": name, "rights": rights, "tenant": tenant, "users": users, "days": days}
+        return await self._wire.say(asking.create_key(fields))
+
+    async def rotate_key(self, id: str, *, grace: float = 0) -> dict[str, Any]:
+        """A key with a new secret; the old one is good for `grace` seconds longer."""
+        return await self._wire.say(asking.rotate_key(id, grace))
+
+    async def revoke_key(self, id: str) -> dict[str, Any]:
+        """A key that is ended for good."""
+        return await self._wire.say(asking.revoke_key(id))
+
+    async def health(self) -> dict[str, Any]:
+        """The service's `status` and `version`. Raises `StoreError` where it cannot answer requests."""
+        return await self._wire.say(asking.health())
+
+    async def close(self) -> None:
+        """Close the connections; streams that are open end."""
+        await self._wire.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _events(
+        self, path: str, params: Mapping[str, str], reader: Reader, meaning: Callable[[Any], T | None]
+    ) -> AsyncIterator[T]:
+        request = Request("GET", path, params, quiet=STREAM)
+        alive: float | None = None
+        while True:
+            try:
+                async with self._wire.stream(request, reader.headers) as response:
+                    async for line in self._wire.lines(response):
+                        alive, event = time.monotonic(), reader.take(line)
+                        told = None if event is None else meaning(event)
+                        if told is not None:
+                            yield told
+            except StoreError as error:  # a stream that was there is taken up again, as one that has ended
+                away = type(error) not in (StoreError, BrokeOff) or alive is None
+                if away or time.monotonic() - (alive or 0) > self._wire.service.patience + STREAM:
+                    raise
+            reader.cut()
+            await asyncio.sleep(reader.pause)
