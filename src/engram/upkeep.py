@@ -20,6 +20,7 @@ from engram.kernel.clock import utc_now
 from engram.kernel.errors import ConfigError, EngramError, MissingExtra, ModelError, StoreError
 from engram.kernel.keeping import Finding, MigrationPlan
 from engram.kernel.protocols import Embedder, Store
+from engram.kernel.show import plain_url
 from engram.stores import keeper_of, open_store
 
 __all__ = ["copy", "doctor", "fix", "migrate", "migration", "reembed"]
@@ -63,10 +64,10 @@ def copy(source: str, goal: str, *, tenant: str | None = None, progress: Progres
     there.
     """
     if source == goal:
-        raise ConfigError(f"{source!r} is both source and goal; name two stores")
+        raise ConfigError(f"{plain_url(source)} is both source and goal; name two stores")
     keeper = keeper_of(source)
     if keeper is not None and not keeper.exists:
-        raise ConfigError(f"{source!r}: there is no store to copy; mend the url")
+        raise ConfigError(f"{plain_url(source)}: there is no store to copy; mend the url")
     with closing(open_store(source)) as here, closing(open_store(goal)) as there:
         return copy_store(here, there, tenant, progress)
 

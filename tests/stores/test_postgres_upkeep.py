@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -133,6 +134,28 @@ class TestMigrations:
         with raw(postgres_url) as link:
             assert link.execute("SELECT count(*) FROM formats").fetchone() == (LATEST + 2,)
             assert link.execute("SELECT count(*) FROM counter").fetchone() == (1,)
+
+    def test_a_step_that_waits_for_a_long_reader_holds_up_nobody_else(self, url: str) -> None:
+        hasty = url + "&options=-c%20statement_timeout%3D20s"
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'records'::regclass"
+        migrated: list[str] = []
+
+        def migrate() -> None:
+            with closing(opened(url, WIDER)) as store:
+                migrated.append(store.info()["format"])
+
+        thread = threading.Thread(target=migrate)
+        with raw(url) as reader, raw(url) as link, closing(open_store(hasty)) as store:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM records")
+            thread.start()
+            while not link.execute(waiting).fetchone()[0]:
+                time.sleep(0.01)
+            assert len(store.select(Select())) == 1  # behind the step that waits
+            assert migrated == []
+            reader.execute("COMMIT")
+            thread.join()
+        assert migrated == [str(LATEST + 1)]
 
     def test_a_schema_of_something_else_is_left_alone(self, postgres_server: str) -> None:
         schema = next(schemas())

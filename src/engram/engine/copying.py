@@ -280,7 +280,8 @@ class _Copy:
         if differing - behind:
             some = ", ".join(sorted(differing - behind)[:5])
             raise StoreError(
-                f"the copy differs from its source in {some}; run engram copy again, or verify both"
+                f"the copy differs from its source in {some}: one of the two was changed past engram; "
+                "engram verify tells which, then copy to an empty store"
             )
         if self._progress is not None:
             self._progress(self._total, self._total)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import psycopg
+
 from engram.kernel.errors import ConfigError, NeedsMigration
 from engram.stores.postgres.connection import Link
 from engram.stores.postgres.queries import FOLDER, queries
@@ -124,19 +126,36 @@ def _apply(link: Link, target: Target, step: Migration, latest: int, first: Call
         finally:
             link.execute(_SQL["let_go"], (target.schema,))
         return
-    with link.transaction():
-        link.execute(_SQL["hold"], (target.schema,))
-        before = format_of(link, target, latest)
-        if before >= step.number:
+    deadline = time.monotonic() + target.wait
+    while True:
+        try:
+            with link.transaction():
+                _change(link, target, step, latest, first)
             return
-        if not before:
-            link.execute(_SQL["make_schema"].format(schema=target.schema))
-            link.execute(_SQL["make_formats"])
-        link.execute(step.script.encode())
-        link.execute(_SQL["reached"], (step.number, step.readable_by))
-        if not before:
-            link.execute(_SQL["begin_counter"])
-            first(link)
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _change(link: Link, target: Target, step: Migration, latest: int, first: Callable[[Link], None]) -> None:
+    """Take a step in the present transaction.
+
+    It waits for locks a short time only, and is tried again: behind whoever waits for a long reader, all wait.
+    """
+    link.execute(_SQL["hurry"])
+    link.execute(_SQL["hold"], (target.schema,))
+    before = format_of(link, target, latest)
+    if before >= step.number:
+        return
+    if not before:
+        link.execute(_SQL["make_schema"].format(schema=target.schema))
+        link.execute(_SQL["make_formats"])
+    link.execute(step.script.encode())
+    link.execute(_SQL["reached"], (step.number, step.readable_by))
+    if not before:
+        link.execute(_SQL["begin_counter"])
+        first(link)
 
 
 def _hold(link: Link, target: Target) -> None:

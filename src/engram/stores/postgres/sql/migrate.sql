@@ -11,6 +11,9 @@ SELECT to_regclass(%s) IS NOT NULL, EXISTS (
 -- name: latest
 SELECT number, readable_by FROM formats ORDER BY number DESC LIMIT 1
 
+-- name: hurry
+SELECT set_config('lock_timeout', '2s', true)
+
 -- name: hold
 SELECT pg_advisory_xact_lock(hashtextextended('engram:' || %s, 0))
 
