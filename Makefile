@@ -57,12 +57,16 @@ bench: .venv/.base  ## Measure quality on $(DATA), then speed
 train-fusion: .venv/.dev  ## Learn the fusion weights again from $(DATA)
 	$(BIN)/python scripts/train_fusion.py $(DATA)
 
-# The newest versions pyproject.toml allows, for every platform and Python, with hashes.
+# The newest versions pyproject.toml allows, for every platform and Python, with hashes. The last two are the
+# image's: what it runs, and what its wheel is built with.
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock'
+IMAGE = ann anthropic google graph mcp openai postgres serve telemetry
 lock: .venv/.dev  ## Resolve the dependencies anew
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) pyproject.toml --group dev --constraint requirements.lock -o requirements-dev.lock
+	$(LOCK) pyproject.toml $(IMAGE:%=--extra %) --constraint requirements-dev.lock -o deploy/requirements.lock
+	echo 'hatchling>=1.27,<2' | $(LOCK) - -o deploy/build.lock
 
 clean:  ## Remove what make made
 	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache

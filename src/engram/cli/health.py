@@ -34,13 +34,14 @@ def migrate(
     context: typer.Context,
     status: Annotated[bool, typer.Option("--status", help="Only say which format the store has.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Make the store where there is none.")] = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """Bring the store to the format of this engram.
 
     Opening a store does the same; this says what is done and how large it
-    is. A copy of a file is kept beside it until all steps are done.
+    is, and is for before a service starts. A copy of a file is kept beside it until all steps are done.
     """
     from engram.upkeep import migrate as upgrade
     from engram.upkeep import migration
@@ -49,6 +50,9 @@ def migrate(
     address = url or opening.url
     plan = migration(address)
     done = False
+    if new and plan is not None and not plan.format and not (status or dry_run):
+        _make(address)
+        plan, done = migration(address), True
     if plan is not None and plan.steps and not (status or dry_run):
         with counting("copying") as tell:
             plan = upgrade(address, progress=tell)
@@ -57,6 +61,16 @@ def migrate(
         emit({**(plan.to_dict() if plan else {"steps": []}), "done": done})
     else:
         _show_plan(plan, done=done, briefly=status)
+
+
+def _make(address: str | None) -> None:
+    from contextlib import closing
+
+    from engram.config import default_url
+    from engram.stores import open_store
+
+    with closing(open_store(address or default_url())):
+        pass
 
 
 def _show_plan(plan: MigrationPlan | None, *, done: bool, briefly: bool) -> None:

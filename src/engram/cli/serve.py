@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engram.cli.group import complain
+from engram.cli.observing import LogForm, MetricsAt, Traces, metrics_at, observed
 from engram.cli.options import Json, Url
 from engram.cli.output import emit, one_line
 
 if TYPE_CHECKING:
     from engram.aio import AsyncMemory
     from engram.cli.options import Opening
+    from engram.serve.doorway import Doorway, Names
+    from engram.serve.limits import Limits
     from engram.serve.server import Settings
 
-__all__ = ["serve"]
+__all__ = ["AllowHost", "Requests", "beside", "listening", "logged", "names", "opener", "serve", "told"]
 
 _MEGABYTE = 1 << 20
 _LIMITS = "What it takes"
@@ -35,11 +37,20 @@ AuditFile = Annotated[
         "--audit",
         metavar="FILE",
         dir_okay=False,
-        help="Who read and changed what, ids only. Default: beside the store's file.",
+        allow_dash=True,
+        help="Who read and changed what, ids only; - prints it. Default: beside the store's file.",
     ),
 ]
 NoAudit = Annotated[bool, typer.Option("--no-audit", help="Write no audit.")]
 Requests = Annotated[bool, typer.Option("--log", help="A line on standard error for each request.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="Another name that /mcp is called by, such as a proxy's; give it again for more.",
+    ),
+]
 Body = Annotated[
     int, typer.Option(metavar="MB", min=1, max=1024, help="The longest body.", rich_help_panel=_LIMITS)
 ]
@@ -61,6 +72,10 @@ def serve(
     audit: AuditFile = None,
     no_audit: NoAudit = False,
     log: Requests = False,
+    log_format: LogForm = "text",
+    traces: Traces = False,
+    metrics: MetricsAt = None,
+    allow_host: AllowHost = None,
     body: Body = 16,
     upload: Upload = 1024,
     rate: Rate = 500,
@@ -74,29 +89,47 @@ def serve(
     makes others. Routes are engram's own and mem0's; /openapi.json tells them.
     Ctrl-C or TERM lets requests under way come to their end.
     """
+    from engram.serve.doorway import Doorway
     from engram.serve.server import serve as run
 
-    place = None if no_audit else audit or _beside(url or context.obj.url)
-    settings = _settings(host, port, place, body, upload, rate, concurrent)
-    _logged(log)
-    run(_opener(context, url), settings, lambda where, key: _told(where, key, place, json=json))
+    place = None if no_audit else audit or beside(url or context.obj.url)
+    limits = _limits(body, upload, rate, concurrent)
+    settings = listening(host, port, place, Doorway(names(host, allow_host)), limits)
+    ports: list[str] = []
+    settings = replace(settings, metrics=metrics_at(metrics), measured=ports.append)
+    with observed("serve", log_format, log=log, traces=traces):
+        run(opener(context, url), settings, lambda where, key: told(where, key, place, ports, json=json))
     if not json:
         print("stopped", flush=True)
 
 
-def _settings(
-    host: str, port: int, audit: Path | None, body: int, upload: int, rate: int, concurrent: int
+def _limits(body: int, upload: int, rate: int, concurrent: int) -> Limits:
+    from engram.serve.limits import Limits
+
+    return Limits(body * _MEGABYTE, upload * _MEGABYTE, rate=rate, burst=2 * rate, concurrent=concurrent)
+
+
+def listening(
+    host: str, port: int, audit: Path | None, doorway: Doorway, limits: Limits | None = None
 ) -> Settings:
+    """Where a service listens; who listens beyond this machine is warned."""
+    from engram.config import admin_key
     from engram.serve.limits import Limits
     from engram.serve.server import Settings
 
     if not host.startswith(_LOOPBACK):
         complain("it listens beyond this machine, and speaks plain HTTP: put a proxy with TLS before it")
-    limits = Limits(body * _MEGABYTE, upload * _MEGABYTE, rate=rate, burst=2 * rate, concurrent=concurrent)
-    return Settings(host, port, audit, limits)
+    return Settings(host, port, audit, limits or Limits(), doorway, admin=admin_key())
 
 
-def _opener(context: typer.Context, url: str | None) -> Callable[[], AsyncMemory]:
+def names(host: str, others: list[str] | None) -> Names:
+    """The names that a service which listens there is called by."""
+    from engram.serve.doorway import Names
+
+    return Names(frozenset({host, *(others or ())}), not host.startswith(_LOOPBACK) and not others)
+
+
+def opener(context: typer.Context, url: str | None) -> Callable[[], AsyncMemory]:
     """What opens the memory, once it is known that it can be served."""
     opening: Opening = context.obj
 
@@ -114,10 +147,13 @@ def _opener(context: typer.Context, url: str | None) -> Callable[[], AsyncMemory
     return opened
 
 
-def _told(where: str, key: str | None, audit: Path | None, *, json: bool) -> None:
-    """Say that it listens, and the first key."""
+def told(
+    where: str, key: str | None, audit: Path | None, metrics: Sequence[str] = (), *, json: bool
+) -> None:
+    """Say that it listens, the first key, and where its metrics are besides."""
     if json:
-        emit({"url": where, "key": key, "audit": None if audit is None else str(audit)})
+        file, port = None if audit is None else str(audit), next(iter(metrics), None)
+        emit({"url": where, "key": key, "audit": file, "metrics": port})
         return
     print(f"engram serves at {where}; Ctrl-C ends it", flush=True)
     if key is not None:
@@ -125,9 +161,11 @@ def _told(where: str, key: str | None, audit: Path | None, *, json: bool) -> Non
         complain("it is not shown again: keep it, and make smaller ones with engram keys create")
     if audit is not None:
         print(f"audit: {one_line(str(audit))}", flush=True)
+    for port in metrics:
+        print(f"metrics: {port}", flush=True)
 
 
-def _beside(url: str | None) -> Path | None:
+def beside(url: str | None) -> Path | None:
     """The audit of a store that is a file; of another one, a file in the data folder."""
     from engram.config import default_url, home_folder
 
@@ -140,11 +178,8 @@ def _beside(url: str | None) -> Path | None:
     return None if scheme == "ram" else home_folder() / "audit.jsonl"
 
 
-def _logged(requests: bool) -> None:
+def logged(requests: bool) -> None:
     """What goes wrong goes to standard error; with `requests`, a line for each of them too."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("engram.serve")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO if requests else logging.WARNING)
-    logger.propagate = False
+    from engram.observe.logs import logged as to_stderr
+
+    to_stderr(requests=requests)

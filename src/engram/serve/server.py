@@ -33,7 +33,9 @@ _BACKLOG = 512
 class Settings:
     """Where a service listens, where its audit goes (`None`: nowhere), what it takes, and its `/mcp`.
 
-    `patience` is how many seconds requests under way get when it is told to stop.
+    `patience` is how many seconds requests under way get when it is told to stop. `admin` is the admin key
+    that whoever runs the service has chosen; without one, the first start makes one. `metrics` is a host and
+    a port for Prometheus alone, without a key; `measured` is told its url.
     """
 
     host: str = "127.0.0.1"
@@ -42,6 +44,9 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     doorway: Doorway = field(default_factory=Doorway)
     patience: int = _PATIENCE
+    admin: str | None = field(default=None, repr=False)
+    metrics: tuple[str, int] | None = None
+    measured: Callable[[str], None] = print
 
 
 def serve(
@@ -61,9 +66,34 @@ def serve(
             from engram.serve.service import Service
 
             service = Service(opened(), Audit(settings.audit), settings.limits)
-            first = service.keyring.store.first()
+            first = _first(service, settings.admin)
             server = _server(service, settings, lambda: told(_address(listening), first))
-        _held_back(lambda: server.run([listening]))
+        with _measured(service, settings):
+            _held_back(lambda: server.run([listening]))
+
+
+@contextmanager
+def _measured(service: Service, settings: Settings) -> Iterator[None]:
+    """Answer Prometheus at a port of its own, where one is wanted. Raises `ConfigError`, `MissingExtra`."""
+    meters = service.traffic.meters
+    if settings.metrics is None:
+        yield
+        return
+    if meters is None:
+        raise MissingExtra("metrics", "serve")
+    from engram.observe.port import metrics_port
+
+    with metrics_port(meters, settings.metrics) as url:
+        settings.measured(url)
+        yield
+
+
+def _first(service: Service, admin: str | None) -> str | None:
+    """The first key, where it has just been made; the one that is chosen nobody has to be told."""
+    if admin is None:
+        return service.keyring.store.first()
+    service.keyring.store.appoint(admin)
+    return None
 
 
 def _server(service: Service, settings: Settings, listens: Callable[[], None]) -> uvicorn.Server:
@@ -103,6 +133,7 @@ def _configured(service: Service, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         build(service, settings.doorway),
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         date_header=False,
