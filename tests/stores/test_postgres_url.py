@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from contextlib import closing
@@ -151,6 +153,26 @@ def test_a_server_that_only_reads_is_told_so_when_it_is_written_to(postgres_url:
         with pytest.raises(ConfigError, match="target_session_attrs=read-write"):
             put_one(replica, a_record("lost"))
         assert len(replica.select(Select())) == 1
+
+
+def test_an_error_is_one_line(postgres_url: str) -> None:
+    """What the driver says besides, on its own account, is not printed between."""
+    only = "&options=" + quote("-c default_transaction_read_only=on")
+    open_store(postgres_url).close()
+    command = [
+        sys.executable,
+        "-m",
+        "engram.cli",
+        "add",
+        "lost",
+        "--user",
+        "ana",
+        "--url",
+        postgres_url + only,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert [line[:7] for line in done.stderr.splitlines()] == ["engram:"]
 
 
 def test_a_statement_that_takes_too_long_is_told_with_its_setting(postgres_url: str) -> None:

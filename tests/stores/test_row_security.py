@@ -253,6 +253,18 @@ def test_functions_of_ones_own_do_not_fool_the_counter(site: Site) -> None:
         link.execute(f"DROP SCHEMA {site.schema}_own CASCADE")
 
 
+def test_a_role_that_is_gone_is_dismissed_all_the_same(site: Site) -> None:
+    role = f"{site.schema}_brief"
+    with site.raw() as link:
+        link.execute(f"CREATE ROLE {role} LOGIN")
+        link.execute("SELECT admit(%s, 'acme')", (role,))
+        link.execute(f"DROP OWNED BY {role}")
+        link.execute(f"DROP ROLE {role}")
+        link.execute("SELECT dismiss(%s)", (role,))
+        left = link.execute("SELECT count(*) FROM members WHERE role = %s", (role,)).fetchone()
+    assert left == (0,)
+
+
 def test_tables_of_ones_own_do_not_fool_the_policies(site: Site) -> None:
     with site.raw("acme", "bolt", "on") as link:
         link.execute("CREATE TEMP TABLE members (role TEXT, tenant TEXT)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,9 @@ class ErrorGroup(TyperGroup):
         options: list[Any] = list(self.params)
         for option in options:
             option.hidden = option.hidden or option.name in _INSTALLERS
+        logging.getLogger("psycopg").addHandler(
+            logging.NullHandler()
+        )  # else it prints what is told here anyway
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         try:

@@ -141,7 +141,7 @@ def _apply(link: Link, target: Target, step: Migration, latest: int, first: Call
 def _change(link: Link, target: Target, step: Migration, latest: int, first: Callable[[Link], None]) -> None:
     """Take a step in the present transaction.
 
-    It waits for locks a short time only, and is tried again: behind whoever waits for a long reader, all wait.
+    It waits for locks a short time only, and is tried again: behind whoever waits for a reader, all wait.
     """
     link.execute(_SQL["hurry"])
     link.execute(_SQL["hold"], (target.schema,))

@@ -67,3 +67,13 @@ BEGIN
             'free_' || lower(item.command), item.name, item.command, item.ids);
     END LOOP;
 END $$;
+
+-- A role that was dropped before it was dismissed leaves a line, which another one of its name would come into.
+CREATE OR REPLACE FUNCTION dismiss(login TEXT) RETURNS VOID LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM members WHERE role = login;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %I', current_schema(), login);
+        EXECUTE format('REVOKE ALL ON SCHEMA %I FROM %I', current_schema(), login);
+    END IF;
+END $$;
