@@ -19,12 +19,20 @@ from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, PutJob
 from engram.kernel.scope import Scope
 from engram.serve import app as application
-from engram.serve import doors, events, mem0, metering, moving, own, upkeep
+from engram.serve import auditing, doors, events, mem0, metering, moving, own, upkeep
 from serve.service import House, house, problem
 
 MARK = "ZEBRA-42"
 VICTIM = "victim-1"
-ROUTERS = (own.router, upkeep.router, moving.router, events.router, mem0.router, metering.router)
+ROUTERS = (
+    own.router,
+    upkeep.router,
+    moving.router,
+    events.router,
+    mem0.router,
+    metering.router,
+    auditing.router,
+)
 OPEN = {"/health", "/ready"}
 
 

@@ -9,6 +9,7 @@ import typer
 
 from engram.cli import about, health, moving, reading, records, upkeep, writing
 from engram.cli.ask import ask
+from engram.cli.audit import audit
 from engram.cli.bench import bench
 from engram.cli.compare import compare
 from engram.cli.demo import demo
@@ -16,9 +17,11 @@ from engram.cli.graph import graph
 from engram.cli.group import HELP, ErrorGroup
 from engram.cli.jobs import jobs, tend
 from engram.cli.keys import keys
+from engram.cli.mcp import mcp
 from engram.cli.options import Opening, PolicyName, Url
 from engram.cli.serve import serve
 from engram.cli.tenants import tenants
+from engram.cli.top import top
 from engram.cli.worker import worker
 
 __all__ = ["app"]
@@ -99,6 +102,9 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], str, str], ...] = (
     (_UPKEEP, health.migrate, "migrate", "--dry-run"),
     (_UPKEEP, health.doctor, "doctor", "--full"),
     (_SERVE, serve, "serve", "--port 8765"),
+    (_SERVE, top, "top", "--url http://127.0.0.1:8765"),
+    (_SERVE, audit, "audit", "--since 2024-05-02 --user ana"),
+    (_SERVE, mcp, "mcp", "--user ana"),
     (_TRY, demo, "demo", ""),
     (_TRY, compare, "compare", "conversations/ --policy fusion --policy mem0 --out outcomes.jsonl"),
     (_TRY, about.policies, "policies", "--json"),

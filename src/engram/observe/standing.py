@@ -42,10 +42,10 @@ Figures = dict[str, list[tuple[dict[str, str], float]]]
 
 
 class Standing:
-    """A collector of the state of one memory; the store is not asked more often than every 5 seconds."""
+    """A collector of the state of one memory; the store is asked every `fresh` seconds at the most."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, core: Core, fresh: float = _FRESH) -> None:
+        self._core, self._fresh = core, fresh
         self._lock = threading.Lock()
         self._kept: Figures = {}
         self._until = 0.0
@@ -77,7 +77,7 @@ class Standing:
             if began >= self._until:
                 self._kept = self._looked_up()
                 took = time.monotonic() - began
-                self._until = began + max(_FRESH, _SHARE * took)
+                self._until = began + max(self._fresh, _SHARE * took)
             return {**self._kept, **self._own()}
 
     def _looked_up(self) -> Figures:

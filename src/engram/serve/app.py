@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from engram import __version__
 from engram.kernel.errors import EngramError, Forbidden, InvalidInput
-from engram.serve import bodies, events, mem0, mem0_shapes, moving, own, replies, upkeep
+from engram.serve import auditing, bodies, events, mem0, mem0_shapes, metering, moving, own, replies, upkeep
 from engram.serve.doors import PREFIX
 from engram.serve.doorway import Doorway
 from engram.serve.edge import Edge
@@ -21,17 +21,24 @@ from engram.serve.mounting import PATH, Mount
 from engram.serve.problems import MEDIA_TYPE, Malformed, NotAllowed, Unknown, problem_of
 from engram.serve.service import Service
 
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
 __all__ = ["PREFIX", "build"]
 
 _ABOUT = """A memory for LLM agents over HTTP. Every route but `/health` and `/ready` needs a key
 (`Authorization: Bearer engram_…`), and reaches the memory of its tenant and users alone. Errors are
 problems as RFC 9457 has them. Lists come in pages: give a page's `next` as `after`."""
 
+_QUIET: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own spans hold paths, which hold ids; the edge makes one that does not."""
+
 
 def build(service: Service, doorway: Doorway | None = None) -> FastAPI:
     """The application of a service; it closes the service when it shuts down."""
     mount = Mount(service, doorway or Doorway())
-    routers = (own.router, upkeep.router, moving.router, events.router, mem0.router, upkeep.health)
+    ours = (own.router, upkeep.router, moving.router, events.router, auditing.router)
+    routers = (*ours, mem0.router, upkeep.health)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -48,11 +55,13 @@ def build(service: Service, doorway: Doorway | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
+        telemetry=_QUIET,
     )
     app.state.service = service
     for routes in routers if not mount.doorway.alone else (upkeep.health,):
         app.router.routes.extend(routes.routes)  # as they are: including a router makes them all anew
     app.router.routes.append(Route(PATH, endpoint=mount, include_in_schema=False))
+    app.router.routes.extend(metering.router.routes)
     app.add_exception_handler(EngramError, _known)
     app.add_exception_handler(RequestValidationError, _misfit)
     app.add_exception_handler(HTTPException, _http)
@@ -69,7 +78,7 @@ def _with_examples(app: FastAPI) -> None:
         schema = make()
         problem = replies.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["components"]["schemas"]["ProblemOut"] = problem
-        models: dict[str, Any] = {**vars(replies), **vars(bodies), **vars(mem0_shapes)}
+        models: dict[str, Any] = {**vars(replies), **vars(bodies), **vars(mem0_shapes), **vars(auditing)}
         for name, shape in schema["components"]["schemas"].items():
             if "examples" in shape:
                 shape["examples"] = models[name].model_config["json_schema_extra"]["examples"]

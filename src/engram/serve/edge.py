@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from engram.serve.problems import (
     problem_of,
 )
 from engram.serve.service import Service
+from engram.serve.traffic import Seen
 
 __all__ = ["OPEN", "Edge", "ending", "told"]
 
@@ -65,17 +65,17 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, scope)
-        self._under_way += 1
-        try:
-            await self._guarded(scope, receive, answer)
-        except ClientDisconnect:
-            pass  # nobody is there to be told
-        except Exception as error:
-            await self._failed(error, answer)
-        finally:
-            self._under_way -= 1
-            _LOG.info("%s", answer.line(scope))
+        answer = _Answer(send)
+        with self._service.traffic.request(scope, answer.seen):
+            self._under_way += 1
+            try:
+                await self._guarded(scope, receive, answer)
+            except ClientDisconnect:
+                pass  # nobody is there to be told
+            except Exception as error:
+                await self._failed(error, answer)
+            finally:
+                self._under_way -= 1
 
     async def _guarded(self, scope: MutableMapping[str, Any], receive: Receive, answer: _Answer) -> None:
         headers = _headers(scope)
@@ -85,7 +85,7 @@ class Edge:
             address = (scope.get("client") or ("",))[0]
             key: Key = await self._service.admitted(_token(headers), address)
             scope.setdefault("state", {})["key"] = key
-            answer.key = key.id
+            answer.seen.key = key.id
             receive = await self._received(scope, headers, receive)
         scope.setdefault("state", {})["request"] = answer.id
         await self._app(scope, receive, answer.send)
@@ -145,19 +145,18 @@ def told(error: BaseException) -> str:
 
 
 class _Answer:
-    """An answer under way: what is put into its head, and what is logged of it."""
+    """An answer under way: what is put into its head, and what is seen of it."""
 
-    def __init__(self, send: Send, scope: MutableMapping[str, Any]) -> None:
+    def __init__(self, send: Send) -> None:
         self.id = secrets.token_hex(8)
-        self.key = "-"
+        self.seen = Seen(self.id)
         self.begun = False
-        self.status = 0
-        self._send, self._since = send, time.perf_counter()
+        self._send = send
 
     async def send(self, message: Message) -> None:
         """Send on, with the headers that every answer has."""
         if message["type"] == "http.response.start":
-            self.begun, self.status = True, message["status"]
+            self.begun, self.seen.status = True, message["status"]
             given = {name.lower() for name, _ in message["headers"]}
             added = [(name, value) for name, value in _HEADERS if name not in given]
             headers = [*message["headers"], *added, (b"x-request-id", self.id.encode())]
@@ -173,14 +172,6 @@ class _Answer:
             headers.append((b"connection", b"close"))  # what is left of the body is not read
         await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
-
-    def line(self, scope: MutableMapping[str, Any]) -> str:
-        """The request for the log: the route with its places' names, no ids and no query."""
-        route = scope["path"] if "route" in scope or scope["path"] in OPEN else "-"
-        for name, value in scope.get("path_params", {}).items():
-            route = route.replace(f"/{value}", f"/{{{name}}}")
-        milliseconds = 1000 * (time.perf_counter() - self._since)
-        return f"{self.id} {self.key} {scope['method']} {route} {self.status} {milliseconds:.1f}ms"
 
 
 def _headers(scope: MutableMapping[str, Any]) -> dict[bytes, bytes]:

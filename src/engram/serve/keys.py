@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from engram.kernel.clock import Clock, utc_now
 from engram.kernel.errors import Conflict, InvalidInput, NotFound
@@ -87,6 +87,14 @@ class Key:
             return self.users == EVERY or (user is not None and user.startswith(self.users[:-1]))
         return user == self.users
 
+    def includes(self, tenant: str, users: str) -> bool:
+        """Whether it reaches all that a key of this tenant and these users would."""
+        if self.tenant not in (EVERY, tenant):
+            return False
+        if self.users.endswith(EVERY):
+            return users.startswith(self.users[:-1])
+        return users == self.users
+
     def state(self, now: datetime) -> str:
         """`active`, `expired` or `revoked`."""
         if self.revoked is not None:
@@ -108,11 +116,21 @@ class Key:
         }
 
 
+@runtime_checkable
+class Spread(Protocol):
+    """A store that is spread over several, one of which keeps what concerns none of them."""
+
+    @property
+    def home(self) -> Store:
+        """That one."""
+        ...
+
+
 class KeyStore:
-    """The keys of one store. Blocking and thread-safe, as the store is."""
+    """The keys of one store; of a router they are in its directory. Blocking and thread-safe, as the store is."""
 
     def __init__(self, store: Store, clock: Clock = utc_now) -> None:
-        self._store, self._clock = store, clock
+        self._store, self._clock = store.home if isinstance(store, Spread) else store, clock
 
     def create(
         self,

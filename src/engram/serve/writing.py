@@ -19,7 +19,7 @@ from engram.kernel.errors import Forbidden, NotFound
 from engram.kernel.operations import Job
 from engram.kernel.scope import Scope
 from engram.serve.guard import Given, Guard
-from engram.serve.keys import EVERY, Key
+from engram.serve.keys import Key
 from engram.serve.reading import Reading
 
 __all__ = ["Keeping", "Writing"]
@@ -189,7 +189,7 @@ class Keeping:
         mine = self.guard.key
         asked = tenant if tenant is not None else mine.tenant
         with self.guard.passing("keys.create", "admin", {}) as passage:
-            if not _within(mine, asked, users):
+            if not mine.includes(asked, users):
                 raise Forbidden(f"this key makes keys of tenant {mine.tenant!r}, users {mine.users!r} alone")
             made = await asyncio.to_thread(
                 lambda: self._keys.create(name=name, rights=rights, tenant=asked, users=users, lasts=lasts)
@@ -223,16 +223,7 @@ class Keeping:
             raise NotFound(f"there is no key {id!r:.40} within the reach of this one")
 
     def _within(self, key: Key) -> bool:
-        return _within(self.guard.key, key.tenant, key.users)
-
-
-def _within(key: Key, tenant: str, users: str) -> bool:
-    """Whether what another key reaches lies within what this one does."""
-    if key.tenant not in (EVERY, tenant):
-        return False
-    if key.users.endswith(EVERY):
-        return users.startswith(key.users[:-1])
-    return users == key.users
+        return self.guard.key.includes(key.tenant, key.users)
 
 
 def _named(messages: object, once: str) -> object:

@@ -1,0 +1,110 @@
+"""`engram audit`: who read and changed what through a service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from engram.cli.group import complain
+from engram.cli.options import Agent, Json, Run, Tenant, Url, User, moment_of, scope
+from engram.cli.output import emit, moment, one_line, output, table
+from engram.kernel.clock import parse_time
+from engram.kernel.errors import NotFound
+
+if TYPE_CHECKING:
+    from engram.serve.trail import Line, Wanted
+
+__all__ = ["audit"]
+
+_WHICH = "Which lines"
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="From then on, such as 2024-05-02.", rich_help_panel=_WHICH)
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before then.", rich_help_panel=_WHICH)]
+Key = Annotated[
+    str | None, typer.Option(metavar="KEY", help="By the key of that id.", rich_help_panel=_WHICH)
+]
+Call = Annotated[
+    str | None, typer.Option(metavar="CALL", help="Of a call, such as search.", rich_help_panel=_WHICH)
+]
+Record = Annotated[
+    str | None, typer.Option(metavar="ID", help="About the record of that id.", rich_help_panel=_WHICH)
+]
+Most = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many lines, the newest first.")]
+File = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="The audit's file. Default: beside the store's file."),
+]
+
+
+def audit(
+    context: typer.Context,
+    since: Since = None,
+    until: Until = None,
+    key: Key = None,
+    call: Call = None,
+    record: Record = None,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    tenant: Tenant = None,
+    limit: Most = 100,
+    file: File = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Who read and changed what through engram serve, in ids, the newest first.
+
+    It reads the audit's file, and files that it was rotated into beside it.
+    Over HTTP an admin's key is shown what it reaches: GET /engram/v1/audit.
+    """
+    from engram.cli.serve import beside
+    from engram.serve.trail import Wanted
+
+    path = file or beside(url or context.obj.url)
+    if path is None or not path.exists():
+        where = "" if path is None else f" at {path}"
+        raise NotFound(f"there is no audit{where}; engram serve writes one, and --file names another")
+    first, last = (
+        None if text is None else parse_time(moment_of(text, name), name)[0]
+        for name, text in (("--since", since), ("--until", until))
+    )
+    ids = {name: str(id) for name, id in scope(user, agent, run, tenant).items() if id is not None}
+    lines, damaged = _read(path, Wanted(first, last, key, call, record, ids), limit)
+    if damaged:
+        complain(f"{damaged} line{'s' if damaged != 1 else ''} of the audit cannot be read")
+    if json:
+        for line in lines:
+            emit(line)
+    elif lines:
+        _show(lines)
+    else:
+        complain("no line of the audit fits")
+
+
+def _read(path: Path, wanted: Wanted, limit: int) -> tuple[list[Line], int]:
+    """So many lines, and how many were damaged."""
+    from engram.serve.trail import read_trail
+
+    found: list[Line] = []
+    damaged, after = 0, None
+    while True:
+        page = read_trail(path, wanted, lambda _line: True, after, limit - len(found))
+        found += page.items
+        damaged += page.damaged
+        after = page.next
+        if after is None or len(found) == limit:
+            return found, damaged
+
+
+def _show(lines: list[Line]) -> None:
+    shown = table("time", "key", "call", "scope", "records", "outcome", numbers=("records",))
+    for line in lines:
+        cells: list[Any] = [moment(parse_time(line["time"], "time")[0]), line["key"], line["call"]]
+        cells.append(", ".join(f"{name} {id}" for name, id in line["scope"].items()))
+        cells += [line["count"], line["outcome"]]
+        shown.add_row(*(Text(one_line(str(cell))) for cell in cells))
+    output().print(shown)
