@@ -93,6 +93,7 @@ class Process:
     url: str
     token: str
     told: Mapping[str, Any]
+    said: list[str] = field(default_factory=list)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -125,7 +126,7 @@ def process(url: str | None, *options: str, token: str = "") -> Iterator[Process
         line = child.stdout.readline()
         assert line, "".join(said) or child.wait(PATIENCE)
         told = json.loads(line)
-        yield Process(child, told["url"], token or told["key"], told)
+        yield Process(child, told["url"], token or told["key"], told, said)
     finally:
         if child.poll() is None:
             child.kill()
