@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TypeVar
 
 from engram.kernel.effects import Ask
 from engram.kernel.errors import BadReply, ModelUnavailable
 
-__all__ = ["PASSING", "attempted", "quoted_query"]
+__all__ = ["PASSING", "attempted"]
 
 PASSING = (BadReply, ModelUnavailable)
 """Failures that a search outlives; a limit that was set (`BudgetExceeded`) is told to who set it."""
-_LONGEST = 4000
 T = TypeVar("T")
 
 
@@ -25,8 +23,3 @@ async def attempted(prompt: str, reply: type[T], system: str) -> T | None:
         return await Ask(prompt, reply, system)
     except PASSING:
         return None
-
-
-def quoted_query(text: str) -> str:
-    """What is asked, as quoted data: its first 4,000 characters."""
-    return json.dumps(text[:_LONGEST], ensure_ascii=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engram.kernel.record import Hit, Record
+from engram.kernel.record import ONCE, Hit, Record
 from engram.kernel.show import Card, Shown, printable
 
 __all__ = ["Citation", "Context", "escaped", "label", "pack", "pack_all"]
@@ -213,7 +213,8 @@ def _without_covered(hits: Sequence[Hit]) -> list[Hit]:
 
 def label(record: Record) -> str:
     """What a pinned block is called: `block` or `label` of its metadata, its name, its origin, or "core"."""
-    named = (record.metadata.get("block"), record.metadata.get("label"), record.name, record.origin)
+    given = None if record.origin is None or record.origin.startswith(ONCE) else record.origin
+    named = (record.metadata.get("block"), record.metadata.get("label"), record.name, given)
     found = next((name for name in named if isinstance(name, str) and name.strip()), "core")
     return " ".join(found[:_LONGEST_LABEL].split())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +12,7 @@ from engram.kernel.record import Record
 from engram.operators.consolidation.ledger import Ledger, key_of
 from engram.operators.consolidation.timeline import holds_one, same_object
 from engram.operators.extraction.turns import Said
+from engram.operators.quoting import lines
 
 __all__ = ["Compare", "Decided", "Decision", "Decisions"]
 
@@ -128,8 +128,7 @@ class Compare:
             for n, record in enumerate(shown, 1)
         ]
         prompt = (
-            f"Memories, quoted:\n{_lines(held)}\n\nNew facts, quoted:\n{_lines(facts)}\n\n"
-            "What becomes of them?"
+            f"Memories, quoted:\n{lines(held)}\n\nNew facts, quoted:\n{lines(facts)}\n\nWhat becomes of them?"
         )
         reply = await Ask(prompt, Decisions, _SYSTEM)
         decided: dict[int, tuple[list[Decision], list[Record]]] = {}
@@ -209,7 +208,3 @@ def _is_known(item: Said, near: Iterable[tuple[Record, float]]) -> bool:
 
 def _day(record: Record) -> str | None:
     return None if record.valid.start is None else f"{record.valid.start:%Y-%m-%d}"
-
-
-def _lines(items: Sequence[object]) -> str:
-    return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from engram.kernel.effects import Ask, each
 from engram.kernel.record import Record
 from engram.operators.consolidation.days import Day
 from engram.operators.extraction.turns import speaker_of
+from engram.operators.quoting import line
 
 __all__ = ["INSIGHTS", "Digest", "FoundDay", "FoundWhole", "Summarise", "Whole"]
 
@@ -97,7 +97,7 @@ class Summarise:
         if len(replies) > 1:
             share = self.longest // (2 * len(replies))
             parts = [
-                _line(part=number, summary=reply.summary[:share], person=reply.person[:share])
+                line({"part": number, "summary": reply.summary[:share], "person": reply.person[:share]})
                 for number, reply in enumerate(replies, 1)
             ]
             found = await Ask(f"{_quoted(f'{day.date}, its parts', parts)}\n\n{asked}", FoundDay, _SYSTEM)
@@ -111,11 +111,13 @@ class Summarise:
         """
         asked = _OF_ALL.format(words=2 * self.words)
         lines = [
-            _line(day=name, events=summary[: self.most], person=person[: self.most])
+            line({"day": name, "events": summary[: self.most], "person": person[: self.most]})
             for name, summary, person in days
         ]
         for group in _grouped(lines, self.longest):
-            so_far = _quoted("The diary so far", [_line(events=known.summary, portrait=known.portrait)])
+            so_far = _quoted(
+                "The diary so far", [line({"events": known.summary, "portrait": known.portrait})]
+            )
             shown = f"{so_far}\n\n" if known.summary or known.portrait else ""
             found = await Ask(f"{shown}{_quoted('New days', group)}\n\n{asked}", FoundWhole, _SYSTEM)
             known = Whole(
@@ -143,11 +145,7 @@ class Summarise:
 
 def _shown(turn: Record, longest: int) -> str:
     text = turn.text if len(turn.text) <= longest else turn.text[:longest] + " […]"
-    return _line(speaker=speaker_of(turn), time=f"{turn.time:%H:%M}", text=text)
-
-
-def _line(**fields: object) -> str:
-    return json.dumps(fields, ensure_ascii=False)
+    return line({"speaker": speaker_of(turn), "time": f"{turn.time:%H:%M}", "text": text})
 
 
 def _quoted(title: str, lines: Sequence[str]) -> str:
@@ -158,11 +156,11 @@ def _grouped(lines: Sequence[str], longest: int) -> Iterator[list[str]]:
     """The lines in order, in groups of at most `longest` characters, but at least a line each."""
     group: list[str] = []
     size = 0
-    for line in lines:
-        if group and size + len(line) > longest:
+    for told in lines:
+        if group and size + len(told) > longest:
             yield group
             group, size = [], 0
-        group.append(line)
-        size += len(line) + 1
+        group.append(told)
+        size += len(told) + 1
     if group:
         yield group

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +23,7 @@ from engram.operators.extraction.schema import (
     value_text,
 )
 from engram.operators.extraction.turns import Said, importance, speaker_of
+from engram.operators.quoting import lines
 from engram.operators.retrieval.stated import folded
 
 __all__ = ["Extract", "FoundEntity", "FoundFact", "FoundFacts"]
@@ -119,7 +119,7 @@ class Extract:
             ("Earlier messages", [f"{speaker_of(turn)}: {_short(turn.text)}" for turn in before]),
             ("The turns", shown),
         )
-        quoted = "\n\n".join(f"{title}, quoted:\n{_lines(part)}" for title, part in parts if part)
+        quoted = "\n\n".join(f"{title}, quoted:\n{lines(part)}" for title, part in parts if part)
         return f"{quoted}\n\nWhich facts do they state? The {self.most} that matter most, at most."
 
     def _checked(
@@ -180,10 +180,6 @@ def _midnight(day: date) -> datetime:
 
 def _short(text: str) -> str:
     return text if len(text) <= _EARLIER else f"{text[:_EARLIER]} …"
-
-
-def _lines(items: Sequence[object]) -> str:
-    return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)
 
 
 def _unit(value: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ from engram.operators.extraction.turns import speaker_of
 from engram.operators.granular.sessions import Session, marks
 from engram.operators.granular.units import quoted_turns
 from engram.operators.notes.note import borrowed
+from engram.operators.quoting import lines
 
 __all__ = ["BY_RULE", "TOPIC", "FoundTopics", "FoundUpdates", "GivenTopic", "GivenUpdate", "Topics"]
 
@@ -265,7 +265,4 @@ def _mean(
 
 
 def _lines(topics: Sequence[_Topic], first: int) -> str:
-    return "\n".join(
-        json.dumps({"topic": number, "summary": topic.text[:_LONGEST]}, ensure_ascii=False)
-        for number, topic in enumerate(topics, first)
-    )
+    return lines({"topic": n, "summary": topic.text[:_LONGEST]} for n, topic in enumerate(topics, first))

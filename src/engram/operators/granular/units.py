@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from engram.operators.analysis import STOPWORDS, term_hash, terms
 from engram.operators.consolidation.sentences import leading
 from engram.operators.extraction.turns import speaker_of
 from engram.operators.granular.sessions import Session
+from engram.operators.quoting import lines, turn_line
 
 __all__ = ["GRANULARITY", "SESSION", "UNITS", "FoundUnits", "Units", "quoted_turns"]
 
@@ -100,20 +100,10 @@ def quoted_turns(session: Session, longest: int) -> tuple[str, str]:
     share = longest
     if sum(len(turn.text) for turn in session) > longest:
         share = max(80, longest // len(session))
-    lines = [
-        json.dumps(
-            {
-                "turn": number,
-                "speaker": speaker_of(turn),
-                "time": f"{turn.time:%Y-%m-%d %H:%M}",
-                "text": turn.text if len(turn.text) <= share else turn.text[:share] + " […]",
-            },
-            ensure_ascii=False,
-        )
-        for number, turn in enumerate(session, 1)
-    ]
+    shown = [turn.text if len(turn.text) <= share else turn.text[:share] + " […]" for turn in session]
+    told = [turn_line(n, turn, text) for n, (turn, text) in enumerate(zip(session, shown, strict=True), 1)]
     cut = sum(len(turn.text) > share for turn in session)
-    return "\n".join(lines), f"{cut} turns were cut after {share:,} characters" if cut else ""
+    return lines(told), f"{cut} turns were cut after {share:,} characters" if cut else ""
 
 
 def _by_rules(session: Session) -> FoundUnits:

@@ -19,6 +19,7 @@ from engram.kernel.changes import Add, Change, Changes, Connect, Disconnect, Ret
 from engram.kernel.effects import Ask, Model, Neighbours, Read, Told, each
 from engram.kernel.errors import MissingExtra
 from engram.kernel.record import Edge, Record
+from engram.operators.quoting import line
 
 __all__ = ["MEMBER", "Described", "communities", "joined", "parted"]
 
@@ -220,7 +221,7 @@ async def _described(group: _Community, *, asks: bool) -> Described:
     facts = [text for text, _ in group.facts]
     if asks:
         shown = {"names": names[:_NAMES], "facts": [text[:_LONGEST] for text in facts[:_FACTS]]}
-        reply = await Ask(f"The group, quoted:\n{json.dumps(shown, ensure_ascii=False)}", Described, _SYSTEM)
+        reply = await Ask(f"The group, quoted:\n{line(shown)}", Described, _SYSTEM)
         if reply.name.strip() and reply.summary.strip():
             return Described(" ".join(reply.name.split())[:_LONGEST], reply.summary.strip())
     first = ", ".join(names[:_PLAIN_NAMES])

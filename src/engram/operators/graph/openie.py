@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from engram.kernel.record import Record
 from engram.operators.graph.link import Linked
 from engram.operators.graph.triple import Entity, Triple, bears_graph, ruled
 from engram.operators.graph.weave import Strand, strand_of
+from engram.operators.quoting import lines, quoted_query
 
 __all__ = ["Found", "FoundTriple", "OpenIE", "Sifted", "sifted", "strands_of"]
 
@@ -95,8 +95,7 @@ class OpenIE:
             {"passage": number, **_titled(passage), "text": passage.text[: self.longest]}
             for number, passage in enumerate(passages, 1)
         ]
-        lines = "\n".join(json.dumps(item, ensure_ascii=False) for item in quoted)
-        return f"The passages, quoted:\n{lines}\n\nWhat are their entities and triples?"
+        return f"The passages, quoted:\n{lines(quoted)}\n\nWhat are their entities and triples?"
 
     def _read(self, passages: Sequence[Record], reply: Sequence[Found]) -> Iterator[Strand]:
         """What can be used of a reply; what is of no passage that was shown is left out."""
@@ -134,11 +133,11 @@ async def sifted(question: str, facts: Sequence[Linked]) -> list[Linked]:
     """
     if await Model() is None or not facts:
         return list(facts)
-    shown = "\n".join(
-        json.dumps({"fact": number, "text": linked.fact.text[: 3 * _LONGEST_NAME]}, ensure_ascii=False)
+    shown = lines(
+        {"fact": number, "text": linked.fact.text[: 3 * _LONGEST_NAME]}
         for number, linked in enumerate(facts, 1)
     )
-    asked = json.dumps(question, ensure_ascii=False)
+    asked = quoted_query(question)
     reply = await Ask(f"The question, quoted: {asked}\n\nThe facts, quoted:\n{shown}", Sifted, _SIFT)
     return [facts[number - 1] for number in dict.fromkeys(reply.facts) if 1 <= number <= len(facts)]
 

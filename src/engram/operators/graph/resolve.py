@@ -6,7 +6,6 @@ and without one is taken for new: two entities of one thing can be merged later,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +15,7 @@ from engram.kernel.record import Record
 from engram.operators.graph.known import called, different, mention_of, names_of_all, told_of
 from engram.operators.graph.likeness import SAME_FROM, UNSURE_FROM, Likeness, Mention, likeness, names_of
 from engram.operators.graph.names import keys_of
+from engram.operators.quoting import lines
 from engram.operators.retrieval.stated import folded
 
 __all__ = ["Named", "Resolve", "Resolved", "Same", "Sames"]
@@ -199,7 +199,7 @@ class Resolve:
             for number, (item, pairs) in enumerate(doubts, 1)
         ]
         prompt = (
-            f"Entities, quoted:\n{_lines(held)}\n\nNames, quoted:\n{_lines(read)}\n\n"
+            f"Entities, quoted:\n{lines(held)}\n\nNames, quoted:\n{lines(read)}\n\n"
             "Which names mean which entity?"
         )
         reply = await Ask(prompt, Sames, _SYSTEM)
@@ -394,7 +394,3 @@ def _shown(mention: Mention) -> dict[str, object]:
     if mention.aliases:
         parts["also"] = [name[:_LONGEST] for name in mention.aliases[:5]]
     return {key: value for key, value in parts.items() if value}
-
-
-def _lines(items: Sequence[object]) -> str:
-    return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)

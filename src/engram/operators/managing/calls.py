@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from engram.operators.extraction.borrowed import lent
 from engram.operators.extraction.turns import speaker_of
 from engram.operators.managing.desk import MEMORY, Desk, Entry, Shelf
 from engram.operators.managing.logbook import Call
+from engram.operators.quoting import lines, turn_line
 
 __all__ = [
     "Asked",
@@ -25,7 +25,6 @@ __all__ = [
     "as_given",
     "chunks",
     "desks",
-    "lines",
     "quoted_turns",
 ]
 
@@ -156,12 +155,7 @@ class Asked:
 def quoted_turns(turns: Sequence[Record], longest: int) -> str:
     """Turns as a question shows them, with number, speaker and time."""
     said = [
-        {
-            "turn": number,
-            "speaker": speaker_of(turn),
-            "time": f"{turn.time:%Y-%m-%d %H:%M}, {turn.time:%A}",
-            "text": turn.text[:longest],
-        }
+        turn_line(number, turn, turn.text[:longest]) | {"time": f"{turn.time:%Y-%m-%d %H:%M, %A}"}
         for number, turn in enumerate(turns, 1)
     ]
     return f"The turns, quoted:\n{lines(said)}"
@@ -260,8 +254,3 @@ async def desks(shelves: Sequence[Shelf], turns: Sequence[Record], recent: int, 
         own.sort(key=lambda record: (record.time, record.arrival))
         found[shelf.name] = Desk(shelf, own)
     return found
-
-
-def lines(items: Sequence[object]) -> str:
-    """A JSON value a line."""
-    return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engram.kernel.record import Hit, Record
-from engram.operators.attempt import attempted, quoted_query
+from engram.operators.attempt import attempted
+from engram.operators.quoting import lines, quoted_query
 
 __all__ = ["Distil", "Useful", "participant", "shared_out"]
 
@@ -47,9 +47,8 @@ class Distil:
             }
             for number, hit in enumerate(hits, 1)
         ]
-        lines = "\n".join(json.dumps(line, ensure_ascii=False) for line in shown)
         asked = f"The question, quoted: {quoted_query(question)}"
-        prompt = f"Memories, quoted:\n{lines}\n\n{asked}\n\nWhich memories help to answer it?"
+        prompt = f"Memories, quoted:\n{lines(shown)}\n\n{asked}\n\nWhich memories help to answer it?"
         reply = await attempted(prompt, Useful, _SYSTEM)
         if reply is None:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from engram.kernel.effects import Ask
 from engram.operators.managing.calls import Made
 from engram.operators.managing.logbook import Call
+from engram.operators.quoting import lines
 from engram.operators.retrieval.dates import named_times
 
 __all__ = ["Fit", "fit_by_rules", "judged", "judged_by_rules"]
@@ -69,4 +69,4 @@ def _lines(asked: Sequence[tuple[int, Call, str]]) -> str:
         {"item": number, "memory": call.memory, "text": content[:_LONGEST]}
         for number, (_, call, content) in enumerate(asked, 1)
     ]
-    return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)
+    return lines(items)

@@ -8,8 +8,9 @@ from typing import Literal
 
 from engram.kernel.effects import Ask
 from engram.kernel.record import Record
-from engram.operators.attempt import attempted, quoted_query
+from engram.operators.attempt import attempted
 from engram.operators.managing.calls import quoted_turns
+from engram.operators.quoting import quoted_query
 
 __all__ = ["Routed", "Topic", "routed", "topic_of"]
 

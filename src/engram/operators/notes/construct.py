@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engram.kernel.effects import Ask, each
 from engram.kernel.record import Record
-from engram.operators.extraction.turns import speaker_of
 from engram.operators.notes.note import Note, borrowed, cleaned
+from engram.operators.quoting import lines, turn_line
 
 __all__ = ["Construct", "Draft", "GivenNote", "GivenNotes"]
 
@@ -85,18 +84,7 @@ class Construct:
             yield group
 
     def _prompt(self, turns: Sequence[Record]) -> str:
-        shown = "\n".join(
-            json.dumps(
-                {
-                    "turn": number,
-                    "speaker": speaker_of(turn),
-                    "time": f"{turn.time:%Y-%m-%d %H:%M}",
-                    "text": turn.text[: self.longest],
-                },
-                ensure_ascii=False,
-            )
-            for number, turn in enumerate(turns, 1)
-        )
+        shown = lines(turn_line(n, turn, turn.text[: self.longest]) for n, turn in enumerate(turns, 1))
         return f"The turns, quoted:\n{shown}\n\nWhat is to be noted of each?"
 
     def _checked(self, turns: Sequence[Record], reply: GivenNotes) -> Iterator[Draft]:

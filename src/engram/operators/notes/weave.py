@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,7 @@ from engram.kernel.record import Record
 from engram.operators.embedding import embedded
 from engram.operators.notes.construct import Draft
 from engram.operators.notes.note import LINK, NOTE_OF, Note, borrowed, cleaned, turn_of
+from engram.operators.quoting import lines
 
 __all__ = ["GivenChange", "GivenLink", "GivenWeave", "Weave", "noted"]
 
@@ -256,17 +256,14 @@ def _connected(new: Sequence[_Held]) -> Iterator[Connect]:
 
 
 def _lines(notes: Iterable[_Held], first: int) -> str:
-    return "\n".join(
-        json.dumps(
-            {
-                "note": number,
-                "time": f"{held.turn.time:%Y-%m-%d}",
-                "text": held.turn.text[:_WORDS],
-                "context": held.note.context[:_WORDS],
-                "keywords": held.note.keywords[:_LABELS],
-                "tags": held.note.tags[:_LABELS],
-            },
-            ensure_ascii=False,
-        )
+    return lines(
+        {
+            "note": number,
+            "time": f"{held.turn.time:%Y-%m-%d}",
+            "text": held.turn.text[:_WORDS],
+            "context": held.note.context[:_WORDS],
+            "keywords": held.note.keywords[:_LABELS],
+            "tags": held.note.tags[:_LABELS],
+        }
         for number, held in enumerate(notes, first)
     )

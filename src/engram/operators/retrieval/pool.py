@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engram.kernel.preselect import Census
 from engram.kernel.protocols import Entry
-from engram.operators.retrieval.bm25 import Averages, Standing
+from engram.operators.retrieval.bm25 import Averages, Lexicon, Standing
 from engram.operators.retrieval.candidates import Candidates, choose
 from engram.operators.retrieval.figures import LENGTHS
 from engram.operators.retrieval.index import ScopeIndex
@@ -19,8 +19,11 @@ from engram.operators.retrieval.signals import Probe
 
 __all__ = ["Pool", "Whole"]
 
+WINDOWS = (1, 3)
+REACH = 3
 Hashes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
+NONE = np.zeros(0, np.uint32)
 
 
 class Whole(Protocol):
@@ -58,15 +61,22 @@ class Pool(ScopeIndex):
         codes = self._rows.names.of(names)
         self._speakers.come(codes, list(self._rows.names))
         self._chosen = _Chosen(np.zeros(0, np.float32))
+        self._centres = np.zeros(0, np.bool_)
         self._of_all: Averages | None = None
 
     def fill(
-        self, stretches: Iterable[Sequence[Entry]], weights: Mapping[str, float], spread: int = 0
+        self,
+        stretches: Iterable[Sequence[Entry]],
+        weights: Mapping[str, float],
+        spread: int = 0,
+        rare: Hashes = NONE,
+        held: int = 0,
     ) -> None:
         """Take entries that follow each other in each of `stretches`; `weights` names the candidates.
 
         A stretch may overlap with others. A weight is how many candidates of the scope the entry stands for.
-        Those within `spread` of one that stands for itself are candidates as well.
+        Those within `spread` of one that stands for itself are candidates as well. `held` of the scope hold
+        any of the terms `rare`: for these stand those of the drawn ones that hold any themselves.
         """
         chosen = dict(weights)
         before: dict[str, str | None] = {}
@@ -81,14 +91,49 @@ class Pool(ScopeIndex):
             for place in centres if spread else ():
                 near = stretch[max(0, place - spread) : place + spread + 1]
                 chosen.update({other.id: 1.0 for other in near})
-        drawn = [id for id, weight in chosen.items() if weight != 1]
-        rest = sum(weights.values()) - (len(chosen) - len(drawn))
-        chosen.update(dict.fromkeys(drawn, max(1.0, rest / max(1, len(drawn)))))
         self._loose = True
         self.apply(list(entries.values()))
         ids: list[str] = list(self._rows.ids)
         self._follows = self._adjacent(ids, before)
         self._chosen = _Chosen(np.array([chosen.get(id, 0.0) for id in ids], np.float32))
+        self._centres = np.array([id in weights for id in ids], np.bool_)
+        self._weigh(rare, held, sum(weights.values()))
+
+    def _weigh(self, rare: Hashes, held: int, whole: float) -> None:
+        """How many turns of the scope each candidate stands for: 1 where it was found.
+
+        Of what is near a turn that holds `rare` terms, which is where the signals of words stand out, those
+        drawn for it and what is beside them stand for the rest; other drawn ones for all that is left.
+        """
+        super()._settle()
+        row_at = self._layout.row_at
+        at = np.flatnonzero(row_at >= 0)
+        row = row_at[at]
+        weight, centre = np.zeros(len(row_at), np.float32), np.zeros(len(row_at), np.bool_)
+        weight[at], centre[at] = self._chosen.weight[row], self._centres[row]
+        holding = np.zeros(len(row_at), np.float32)
+        holders = self._layout.position[self._postings.find(np.sort(rare)).row]
+        holding[holders] = 1
+        beside = np.arange(-REACH, REACH + 1)
+        near = np.zeros(len(row_at), np.float32)
+        near[at] = holding[at + beside[:, None]].sum(axis=0)
+        found = weight == 1
+        drawn = at[(holding[at] > 0) & centre[at] & ~found[at]]
+        others = centre & ~found & (near == 0)
+        weight[~found] = 0
+        share = np.zeros(len(row_at), np.float32)
+        around = (drawn + beside[:, None]).ravel()
+        np.add.at(share, around, 1 / np.maximum(near[around], 1))
+        share[row_at < 0] = 0
+        reached = held * float(share.sum()) / max(1, len(drawn))
+        share[found] = 0
+        rest = max(0.0, reached - np.count_nonzero(found & (near > 0)))
+        weight += share * np.float32(rest / max(1e-9, float(share.sum())))
+        left = (
+            whole - max(reached, np.count_nonzero(found & (near > 0))) - np.count_nonzero(found & (near == 0))
+        )
+        weight[others] = max(1.0, left / max(1, np.count_nonzero(others)))
+        self._chosen.weight[row] = weight[at]
 
     def _adjacent(self, ids: Sequence[str], before: Mapping[str, str | None]) -> NDArray[np.bool_]:
         """By row: whether the row before it in order of stream, time and arrival is the one before it."""
@@ -134,8 +179,33 @@ class Pool(ScopeIndex):
         share = np.minimum(1.0, often / max(1, census.turns))
         sessions = census.sessions * (1 - (1 - share) ** (census.turns / max(1, census.sessions)))
         weight = np.where(layout.row_at < 0, 0, self._chosen.weight[layout.row_at]).astype(np.float32)
-        probe.standing = Standing(often, np.maximum(sessions, often > 0), weight)
+        found = self._postings.find(probe.reading.terms)
+        found = found.where(found.times > 0)
+        windows = self._windows(Lexicon(layout, probe.averages, found, probe.reading.weights), often)
+        probe.standing = Standing(often, np.maximum(sessions, often > 0), weight, windows=windows)
         probe.pairs_often = np.maximum(1, self._whole.often(probe.reading.pairs))
+
+    def _windows(self, lexicon: Lexicon, often: Ints) -> dict[int, Ints]:
+        """By reach: in how many windows of so many turns on each side each term stands, estimated.
+
+        Each turn that holds a term brings those of its windows that no other brings, and a share of the
+        others; what the candidates bring on the average, times how many hold it.
+        """
+        term, at, _ = lexicon.postings
+        row_at, terms = self._layout.row_at, len(often)
+        key, chosen = term * self._layout.size + at, self._centres[row_at[at]]
+        weight = np.where(chosen, self._chosen.weight[row_at[at]], 0)
+        own = np.bincount(term, weights=weight, minlength=terms)
+        found = {}
+        for reach in WINDOWS:
+            steps = np.arange(-reach, reach + 1)[:, None]
+            holders = np.zeros(terms * self._layout.size, np.float32)
+            np.add.at(holders, (key + steps).ravel(), 1)
+            share = np.where(row_at[at + steps] >= 0, 1 / np.maximum(holders[key + steps], 1), 0).sum(axis=0)
+            brought = np.bincount(term, weights=weight * share, minlength=terms)
+            wider = np.divide(brought, own, out=np.ones(terms), where=own > 0)
+            found[reach] = np.minimum(often * np.maximum(wider, 1), self._whole.census.turns).astype(np.int64)
+        return found
 
     def _weighs(self, candidates: Candidates) -> NDArray[np.float32] | None:
         return self._chosen.weight[candidates.row] if candidates.first is None else None

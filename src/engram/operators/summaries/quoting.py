@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from engram.kernel.record import Record
+from engram.operators import quoting
 from engram.operators.extraction.turns import speaker_of
 from engram.operators.summaries.sizes import shortened
 
@@ -14,7 +14,7 @@ __all__ = ["line", "message", "question", "said"]
 
 def line(**fields: object) -> str:
     """One quoted line."""
-    return json.dumps(fields, ensure_ascii=False)
+    return quoting.line(fields)
 
 
 def message(turn: Record, most: int) -> str:

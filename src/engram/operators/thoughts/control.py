@@ -12,10 +12,10 @@ from engram.kernel.clock import from_micros
 from engram.kernel.effects import Model, Now, Score, Told
 from engram.kernel.policy import Query, Recall
 from engram.kernel.record import Hit, Record
-from engram.operators.attempt import attempted, quoted_query
+from engram.operators.attempt import attempted
+from engram.operators.quoting import lines, quoted_query
 from engram.operators.retrieval.dates import named_times
 from engram.operators.retrieval.recall import BY_MODEL, unasked
-from engram.operators.thoughts.quoting import lines
 from engram.operators.thoughts.search import Chosen, nearest_chosen
 from engram.operators.thoughts.tags import ONTOLOGY, cleaned_tag, dates_in, small_talk, tags_in, tags_of
 

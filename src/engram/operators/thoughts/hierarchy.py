@@ -13,8 +13,8 @@ from typing import Any
 from engram.kernel.changes import Add, Change, Changes, Connect, Revise
 from engram.kernel.effects import Ask, Read, Told, each
 from engram.kernel.record import Record
+from engram.operators.quoting import lines
 from engram.operators.retrieval.stated import folded
-from engram.operators.thoughts.quoting import lines
 from engram.operators.thoughts.tags import ONTOLOGY, tags_of
 
 __all__ = ["ABOUT", "PATH", "SUBTOPIC", "GivenFiled", "GivenFiling", "Hierarchy", "path_by_rules", "topics"]

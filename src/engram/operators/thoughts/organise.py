@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from engram.kernel.changes import Add, Changes, Retire, Revise
 from engram.kernel.effects import Ask, Find, each
 from engram.kernel.record import Record
 from engram.operators.extraction.fact import Fact
+from engram.operators.quoting import lines
 from engram.operators.thoughts.hashing import Groups
 from engram.operators.thoughts.working import Held, Merged, Working
 
@@ -136,12 +136,16 @@ def _prompt(part: Sequence[_Block]) -> str:
     number = 0
     parts: list[str] = []
     for group, (new, kept) in enumerate(part, 1):
-        lines = []
+        items: list[dict[str, object]] = []
         for one in (*kept, *new):
             number += 1
-            line = {"thought": number, "since": f"{one.since:%Y-%m-%d}", "text": one.text[:_LONGEST]}
-            lines.append(json.dumps(line | ({"new": True} if one.new else {}), ensure_ascii=False))
-        parts.append("\n".join([f"Group {group}, quoted:", *lines]))
+            item: dict[str, object] = {
+                "thought": number,
+                "since": f"{one.since:%Y-%m-%d}",
+                "text": one.text[:_LONGEST],
+            }
+            items.append(item | ({"new": True} if one.new else {}))
+        parts.append(f"Group {group}, quoted:\n{lines(items)}")
     return "\n\n".join(parts) + "\n\nWhich are to be forgotten, and which merged?"
 
 

@@ -17,8 +17,8 @@ from engram.operators.analysis import STOPWORDS, term_hash, terms
 from engram.operators.consolidation.sentences import Sentence, leading
 from engram.operators.extraction.turns import speaker_of
 from engram.operators.notes.note import borrowed
+from engram.operators.quoting import lines
 from engram.operators.retrieval.stated import folded
-from engram.operators.thoughts.quoting import lines
 
 __all__ = ["ASPECT", "GivenDescription", "GivenOutline", "Structurise", "outlined_by_rules"]
 

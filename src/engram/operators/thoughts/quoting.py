@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from engram.kernel.record import Record
-from engram.operators.extraction.turns import speaker_of
+from engram.operators.quoting import lines, turn_line
 
-__all__ = ["lines", "quoted_turns", "turns_by_question"]
+__all__ = ["quoted_turns", "turns_by_question"]
 
 
 def turns_by_question(turns: Sequence[Record], longest: int) -> Iterator[list[Record]]:
@@ -27,19 +26,4 @@ def turns_by_question(turns: Sequence[Record], longest: int) -> Iterator[list[Re
 
 def quoted_turns(turns: Sequence[Record], longest: int) -> str:
     """The turns as JSON, a line each: number from 1, speaker, time, and `longest` characters of the text."""
-    return lines(
-        [
-            {
-                "turn": number,
-                "speaker": speaker_of(turn),
-                "time": f"{turn.time:%Y-%m-%d %H:%M}",
-                "text": turn.text[:longest],
-            }
-            for number, turn in enumerate(turns, 1)
-        ]
-    )
-
-
-def lines(items: Sequence[object]) -> str:
-    """Each item as JSON on a line of its own."""
-    return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)
+    return lines([turn_line(number, turn, turn.text[:longest]) for number, turn in enumerate(turns, 1)])

@@ -12,8 +12,9 @@ from engram.kernel.record import Record
 from engram.kernel.schema import Schema
 from engram.operators.extraction.turns import by_rules, speaker_of
 from engram.operators.notes.note import borrowed
+from engram.operators.quoting import lines
 from engram.operators.retrieval.stated import folded
-from engram.operators.thoughts.quoting import lines, quoted_turns, turns_by_question
+from engram.operators.thoughts.quoting import quoted_turns, turns_by_question
 from engram.operators.thoughts.tags import (
     DATES,
     ONTOLOGY,

@@ -12,8 +12,9 @@ from engram.kernel.scope import Scope
 from engram.operators.consolidation.days import Day, day_of, own
 from engram.operators.consolidation.diary import BLOCK
 from engram.operators.consolidation.portrait import day_by_rules, whole_by_rules
+from engram.operators.quoting import lines
 from engram.operators.retrieval.stated import folded
-from engram.operators.topics.file import OTHER, Topic, quoted
+from engram.operators.topics.file import OTHER, Topic
 
 __all__ = ["BIOGRAPHY", "PREFERENCES", "SHADE", "STATUS", "Profile", "Shade", "Sketch", "sketched"]
 
@@ -151,13 +152,13 @@ async def _held(lane: Scope) -> tuple[dict[str, Record], dict[str, Record]]:
 
 
 def _prompt(topics: Sequence[Topic], blocks: Mapping[str, Record]) -> str:
-    lines = quoted(
+    told = lines(
         {"topic": number, "name": topic.name, "memories": len(topic.members), "about": topic.description}
         for number, topic in enumerate(topics, 1)
     )
-    so_far = quoted([{name: blocks[name].text for name in sorted(blocks)}])
+    so_far = lines([{name: blocks[name].text for name in sorted(blocks)}])
     known = f"The profile so far, quoted:\n{so_far}\n\n" if blocks else ""
-    return f"{known}The topics, quoted:\n{lines}\n\nWho is the user?"
+    return f"{known}The topics, quoted:\n{told}\n\nWho is the user?"
 
 
 async def sketched_by_rules(topics: Sequence[Topic], turns: Sequence[Record]) -> Sketch:
