@@ -31,6 +31,19 @@ _ASKED: Final = ("k", "count", "last", "level", "limit")
 _MANY: Final = ("texts", "ids", "names", "seeds")
 
 
+class _Unseen(Event):
+    """A call that nobody watches."""
+
+    def say(self, **facts: Fact | None) -> None:
+        """Nobody listens."""
+
+    def gave(self, result: object) -> None:
+        """Nobody listens."""
+
+
+_UNSEEN: Final = nullcontext(_Unseen("call", ""))
+
+
 @dataclass
 class Watch:
     """Who watches one open memory; `policy` and `store` (the url's scheme) are said of every event.
@@ -50,15 +63,16 @@ class Watch:
 
     def event(self, what: What, name: str, **facts: Fact | None) -> AbstractContextManager[Event]:
         """Something that goes on as long as the block does."""
-        if not self.on:
+        watchers = (*self._spans(), *self.watchers)
+        if not watchers:
             return nullcontext(Event(what, name))
         event = Event(what, name, {"policy": self.policy, "store": self.store})
         event.say(**facts)
-        return _told(event, (*self._spans(), *self.watchers))
+        return _told(event, watchers)
 
     def call(self, name: str) -> AbstractContextManager[Event]:
         """A call of a face; one that is none of them is no event."""
-        return self.event("call", name) if name in CALLS else nullcontext(Event("call", name))
+        return self.event("call", name) if self.on and name in CALLS else _UNSEEN
 
     def owing(self) -> dict[str, Any]:
         """What the journal of a job that is owed now begins with: the trace, where there is one."""

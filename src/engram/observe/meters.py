@@ -85,6 +85,7 @@ class Meters:
             else made[meter.kind](meter.name, meter.what, meter.labels, registry=self.registry)
             for meter in METERS
         }
+        self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._standing = Standing(core)
@@ -172,12 +173,18 @@ class Meters:
         self._add("engram_model_cost_dollars", _number(event, "cost"), model)
 
     def _add(self, name: str, amount: float, *labels: str) -> None:
-        meter = self._meters[name]
-        (meter.labels(*labels) if labels else meter).inc(amount)
+        self._child(name, labels).inc(amount)
 
     def _took(self, name: str, seconds: float, *labels: str) -> None:
-        meter = self._meters[name]
-        (meter.labels(*labels) if labels else meter).observe(seconds)
+        self._child(name, labels).observe(seconds)
+
+    def _child(self, name: str, labels: tuple[str, ...]) -> Any:
+        """A metric's part for some labels; looked up by them once."""
+        found = self._children.get((name, labels))
+        if found is None:
+            meter = self._meters[name]
+            found = self._children[name, labels] = meter.labels(*labels) if labels else meter
+        return found
 
 
 def _number(event: Event, name: str) -> float:
