@@ -13,7 +13,7 @@ from engram.cli import serve as serving
 from engram.cli.group import complain
 from engram.cli.options import Agent, Json, Run, Tenant, Url, User
 from engram.cli.output import emit
-from engram.kernel.errors import MissingExtra
+from engram.kernel.errors import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,8 +75,9 @@ def mcp(
 
     The client starts it, and speaks on its standard input and output. The
     model reaches the memory of the given user, agent or run and no other;
-    where none is given, that of user default. With --http it is an endpoint
-    for whoever has a key (engram keys), within these ids.
+    where none is given, that of user default. The store may be a service,
+    https://…, with its key in ENGRAM_KEY. With --http it is an endpoint for
+    whoever has a key (engram keys), within these ids.
     --json prints what a client's configuration needs, and ends.
     """
     if find_spec("mcp") is None:
@@ -91,11 +92,10 @@ def mcp(
         file = audit or serving.beside(place)
         _over_http(context, place, serving.listening(host, port, file, doorway), json=json)
         return
-    fixed = given if user or agent or run else {**given, "user_id": "default"}
     if json:
-        emit(_configuration(context.obj, place, fixed, audit, read_only=read_only))
+        emit(_configuration(context.obj, place, given, audit, read_only=read_only))
         return
-    _on_stdio(context, place, fixed, audit, read_only=read_only)
+    _on_stdio(context, place, given, audit, read_only=read_only)
 
 
 def _over_http(context: typer.Context, place: str | None, settings: Settings, *, json: bool) -> None:
@@ -113,17 +113,30 @@ def _over_http(context: typer.Context, place: str | None, settings: Settings, *,
 def _on_stdio(
     context: typer.Context,
     place: str | None,
-    fixed: Mapping[str, str | None],
+    given: Mapping[str, str | None],
     audit: Path | None,
     *,
     read_only: bool,
 ) -> None:
     """Serve until the input ends, or a signal."""
+    from engram.client.service import is_service
+    from engram.config import default_url
     from engram.serve.mcp.stdio import Settings, serve
 
+    url = place or default_url()
+    if audit is not None and (str(audit) == "-" or is_service(url)):
+        raise InvalidInput(
+            "--audit: name a file; standard output is the protocol's, and a service has its own"
+        )
+    nobody = not (given["user_id"] or given["agent_id"] or given["run_id"])
+    fixed = {**given, "user_id": "default"} if nobody and not is_service(url) else given
+    serve(serving.opener(context, url), Settings(url, fixed, read_only, audit), _explained)
+
+
+def _explained() -> None:
+    """Tell a person at a terminal whom it waits for."""
     if sys.stdin.isatty():
         complain("a model's client starts this, and speaks MCP to it on standard input; Ctrl-C ends it")
-    serve(serving.opener(context, place), Settings(fixed, read_only, audit))
 
 
 def _configuration(

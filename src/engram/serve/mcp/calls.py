@@ -131,6 +131,10 @@ class Calls(Protocol):
         """Erase records or a scope."""
         ...
 
+    def refused(self, call: str, error: Forbidden) -> None:
+        """Write down a call that was refused before it began."""
+        ...
+
 
 class Guarded:
     """`Calls` through a guard: of a key over HTTP, of the options on standard input and output."""
@@ -180,9 +184,7 @@ class Guarded:
 
     async def scopes(self, given: Given) -> list[dict[str, Any]]:
         """The scopes that hold records, of what is reached."""
-        fixed = self._reach.within(given)
-        found = await self._reading.scopes(fixed.get("tenant"))
-        return [scope for scope in found if all(scope[name] == value for name, value in fixed.items())]
+        return await self._reading.scopes(self._reach.within(given))
 
     async def edit(self, id: str, given: Given, options: Options) -> Receipt:
         """Open a new version of a record."""
@@ -192,3 +194,7 @@ class Guarded:
         """Erase records or a scope."""
         reached = self._reach.within(given) if ids is not None else self._reach.named(given)
         return await self._writing.forget(ids, reached, dry_run=dry_run)
+
+    def refused(self, call: str, error: Forbidden) -> None:
+        """Write down a call that was refused before it began."""
+        self._reading.guard.refused(call, error)

@@ -16,7 +16,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 
 from engram import __version__
-from engram.kernel.errors import EngramError
+from engram.kernel.errors import EngramError, Forbidden
 from engram.serve.edge import ending, told
 from engram.serve.mcp.arguments import input_schema, read
 from engram.serve.mcp.calls import Calls
@@ -93,7 +93,7 @@ class _Handlers:
             return types.CallToolResult(content=[text], structured_content=result.structured)
 
         def failed(error: Exception) -> types.CallToolResult:
-            said = f"{tool.name}: {_next(_problem(error))}"
+            said = f"{tool.name}: {_next(_problem(error, calls, tool.name))}"
             return types.CallToolResult(content=[types.TextContent(type="text", text=said)], is_error=True)
 
         return await ending(work(), failed)
@@ -131,7 +131,7 @@ class _Handlers:
             content = types.TextResourceContents(uri=uri, text=text, mime_type=resource.mime_type)
             return types.ReadResourceResult(contents=[content])
 
-        return await ending(work(), _refused)
+        return await ending(work(), _refusing(calls, context.method))
 
     async def prompts(
         self, context: Context, params: types.PaginatedRequestParams | None
@@ -161,7 +161,7 @@ class _Handlers:
             message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
             return types.GetPromptResult(description=prompt.about, messages=[message])
 
-        return await ending(work(), _refused)
+        return await ending(work(), _refusing(calls, context.method))
 
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
         """The users and agents that there are, of what is reached, for what a person types."""
@@ -180,7 +180,7 @@ class _Handlers:
             )
             return types.CompleteResult(completion=shown)
 
-        return await ending(work(), _refused)
+        return await ending(work(), _refusing(calls, context.method))
 
 
 @lru_cache(maxsize=256)
@@ -240,10 +240,12 @@ async def _beating(context: Context, tool: Tool) -> AsyncIterator[None]:
         await asyncio.gather(beats, return_exceptions=True)
 
 
-def _problem(error: Exception) -> Problem:
-    """What went wrong, as any caller may know it; what is ours to mend is logged."""
+def _problem(error: Exception, calls: Calls, call: str) -> Problem:
+    """What went wrong, as any caller may know it; what is ours to mend is logged, a refusal is noted."""
     request = secrets.token_hex(8)
     problem = problem_of(error, request)
+    if isinstance(error, Forbidden):
+        calls.refused(call, error)
     if problem.status >= 500 or not isinstance(error, EngramError):
         _LOG.error("request %s failed: %s", request, told(error))
     return problem
@@ -263,10 +265,14 @@ def _next(problem: Problem) -> str:
     return said
 
 
-def _refused(error: Exception) -> NoReturn:
-    """Raise what went wrong as an error of the protocol."""
-    if isinstance(error, MCPError):
-        raise error
-    problem = _problem(error)
-    code = types.INTERNAL_ERROR if problem.status >= 500 else types.INVALID_PARAMS
-    raise MCPError(code, _next(problem)) from None
+def _refusing(calls: Calls, call: str) -> Callable[[Exception], NoReturn]:
+    """What raises an error as one of the protocol."""
+
+    def refused(error: Exception) -> NoReturn:
+        if isinstance(error, MCPError):
+            raise error
+        problem = _problem(error, calls, call)
+        code = types.INTERNAL_ERROR if problem.status >= 500 else types.INVALID_PARAMS
+        raise MCPError(code, _next(problem)) from None
+
+    return refused

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, cast
 import anyio
 from mcp.server.stdio import stdio_server
 
+from engram.client.service import is_service
 from engram.kernel.clock import utc_now
+from engram.kernel.errors import EngramError
 from engram.kernel.scope import DEFAULT_TENANT, Scope
 from engram.serve.audit import Audit
 from engram.serve.guard import Given, Guard
 from engram.serve.keys import EVERY, Key
-from engram.serve.mcp.calls import Calls, Guarded, named, reach_of
-from engram.serve.mcp.server import Context, build
+from engram.serve.mcp.calls import Calls, Guarded, Reach, named, reach_of
+from engram.serve.mcp.far import Far
+from engram.serve.mcp.server import build
 from engram.serve.service import Service
 
 if TYPE_CHECKING:
@@ -38,45 +41,55 @@ _LOG = logging.getLogger("engram.serve")
 
 @dataclass(frozen=True)
 class Settings:
-    """Whose memory is served, whether it may be changed, and where the audit goes (`None`: nowhere)."""
+    """Which store is served, whose memory, whether for reading only, and its audit (`None`: nowhere)."""
 
+    url: str
     fixed: Given
     read_only: bool = False
     audit: Path | None = None
 
 
-def serve(opened: Callable[[], AsyncMemory], settings: Settings) -> None:
-    """Serve a memory until the input ends, or SIGINT or SIGTERM. Raises what opening it raises."""
+def serve(opened: Callable[[], AsyncMemory], settings: Settings, told: Callable[[], None]) -> None:
+    """Serve a memory until the input ends, or SIGINT or SIGTERM; `told` is called when it listens.
+
+    Raises what opening the memory raises.
+    """
     logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its tracebacks and warnings repeat what was sent
-    asyncio.run(_serving(opened, settings))
+    asyncio.run(_serving(opened, settings, told))
 
 
-async def _serving(opened: Callable[[], AsyncMemory], settings: Settings) -> None:
-    memory = opened()
-    try:
-        service = Service(memory, Audit(settings.audit))
-    except BaseException:
-        await memory.close()
-        raise
+async def _serving(opened: Callable[[], AsyncMemory], settings: Settings, told: Callable[[], None]) -> None:
     lines = _Lines()
-    server = build(_door(service, settings))
-    try:
+    async with _calls(opened(), settings) as calls:
+        server = build(lambda _context: calls())
         with _told_to_stop(lines.end):
             async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (read, write):
                 lines.begin()
+                told()
                 await server.run(read, write, server.create_initialization_options())
-    finally:
-        lines.end()
-        await service.close()
 
 
-def _door(service: Service, settings: Settings) -> Callable[[Context], Calls]:
-    """What every request reaches: what the options say, as with a key for that."""
-    fixed = {"tenant": DEFAULT_TENANT, **named(settings.fixed)}
+@asynccontextmanager
+async def _calls(memory: AsyncMemory, settings: Settings) -> AsyncIterator[Callable[[], Calls]]:
+    """What gives each request the memory that the options say: through a guard, or at a service."""
+    fixed = named(settings.fixed)
     Scope.of(**fixed)
-    key = Key("stdio", "stdio", "write", fixed["tenant"], EVERY, utc_now())
-    reach = reach_of(key, dict(fixed), read_only=settings.read_only)
-    return lambda _context: Guarded(Guard(service, key, secrets.token_hex(8)), reach)
+    if is_service(settings.url):
+        async with memory:
+            reach = Reach(fixed, not settings.read_only)
+            yield lambda: Far(memory, reach)
+        return
+    try:
+        service = Service(memory, Audit(settings.audit))
+    except EngramError:
+        await memory.close()
+        raise
+    key = Key("stdio", "stdio", "write", fixed.get("tenant", DEFAULT_TENANT), EVERY, utc_now())
+    reach = reach_of(key, fixed, read_only=settings.read_only)
+    try:
+        yield lambda: Guarded(Guard(service, key, secrets.token_hex(8)), reach)
+    finally:
+        await service.close()
 
 
 class _Lines:
