@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -102,44 +101,57 @@ def moments() -> Iterator[datetime]:
 WAYS = [by_message, by_given_triple, by_triple]
 
 
-@pytest.mark.parametrize("tell", WAYS, ids=lambda way: str(way.__name__))
-def test_both_axes_agree_with_a_replay(clock: Ticking, tell: Callable[[Memory, Claim], None]) -> None:
-    settings: dict[str, Any] = {"policy": Zep(), "clock": clock}
-    with Memory("ram:", **settings) as memory:
-        told = filled(memory, clock, tell)
-        for thing in THINGS:
-            assert found(memory, thing) == replayed(told, thing, clock.now)
-        whole = tell is by_message  # the others are settled by the same operators: a few moments do
-        for valid in list(moments())[:: 1 if whole else 6]:
-            view = memory.as_of(valid=valid)
-            for thing in THINGS:
-                assert found(view, thing) == replayed(told, thing, valid), (thing, valid)
-        draw = random.Random(3)
-        for _ in range(MANY if whole else 3):
-            known = draw.choice(told).known or clock.now
-            valid = draw.choice(list(moments()))
-            view = memory.as_of(valid=valid, known=known)
-            for thing in THINGS:
-                assert found(view, thing) == replayed(told, thing, valid, known), (thing, valid, known)
+@dataclass(frozen=True)
+class Filled:
+    """A memory that was told every claim in one way, which the tests only read."""
+
+    memory: Memory
+    told: list[Claim]
+    now: datetime
+    whole: bool
 
 
-@pytest.mark.parametrize("tell", WAYS, ids=lambda way: str(way.__name__))
-def test_edges_hold_when_their_facts_do(clock: Ticking, tell: Callable[[Memory, Claim], None]) -> None:
+@pytest.fixture(scope="module", params=WAYS, ids=lambda way: str(way.__name__))
+def full(request: pytest.FixtureRequest) -> Iterator[Filled]:
+    clock = Ticking()
     with Memory("ram:", policy=Zep(), clock=clock) as memory:
-        told = filled(memory, clock, tell)
-        names = {
-            item.id: item.text for item in memory.get_all(user_id="ana", limit=1000) if item.kind == "entity"
-        }
-        edges = [edge for edge in edges_of(memory) if edge.current]
-        for valid in moments():
-            held: dict[str, set[str]] = {}
-            for edge in edges:
-                if valid in edge.valid and edge.type.startswith("favourite"):
-                    held.setdefault(edge.type.removeprefix("favourite "), set()).add(names[edge.target])
-            for thing in THINGS:
-                value = replayed(told, thing, valid)
-                assert held.get(thing, set()) == ({value} if value else set()), (thing, valid)
-        assert memory.verify().ok
+        told = filled(memory, clock, request.param)
+        # The other ways are settled by the same operators: a few moments do.
+        yield Filled(memory, told, clock.now, request.param is by_message)
+
+
+def test_both_axes_agree_with_a_replay(full: Filled) -> None:
+    memory, told = full.memory, full.told
+    for thing in THINGS:
+        assert found(memory, thing) == replayed(told, thing, full.now)
+    for valid in list(moments())[:: 1 if full.whole else 6]:
+        view = memory.as_of(valid=valid)
+        for thing in THINGS:
+            assert found(view, thing) == replayed(told, thing, valid), (thing, valid)
+    draw = random.Random(3)
+    for _ in range(MANY if full.whole else 3):
+        known = draw.choice(told).known or full.now
+        valid = draw.choice(list(moments()))
+        view = memory.as_of(valid=valid, known=known)
+        for thing in THINGS:
+            assert found(view, thing) == replayed(told, thing, valid, known), (thing, valid, known)
+
+
+def test_edges_hold_when_their_facts_do(full: Filled) -> None:
+    memory = full.memory
+    names = {
+        item.id: item.text for item in memory.get_all(user_id="ana", limit=1000) if item.kind == "entity"
+    }
+    edges = [edge for edge in edges_of(memory) if edge.current]
+    for valid in moments():
+        held: dict[str, set[str]] = {}
+        for edge in edges:
+            if valid in edge.valid and edge.type.startswith("favourite"):
+                held.setdefault(edge.type.removeprefix("favourite "), set()).add(names[edge.target])
+        for thing in THINGS:
+            value = replayed(full.told, thing, valid)
+            assert held.get(thing, set()) == ({value} if value else set()), (thing, valid)
+    assert memory.verify().ok
 
 
 def test_a_file_holds_the_same(open_memory: Open, clock: Ticking) -> None:
