@@ -41,6 +41,7 @@ NOT_RUN = {
     r"engram .*\bopenai:": "asks a server",
     r"engram serve\b": "goes on until it is stopped; tests/serve starts it",
     r"curl\b": "asks that service",
+    r"docker run\b": "fetches an image",
 }
 _INFO = re.compile(r'(?P<language>\w*)(?: title="(?P<title>[^"]+)")?$')
 _ID = r"[0-9A-HJKMNP-TV-Z]{26}"

@@ -15,9 +15,11 @@ from cli.test_commands import TALK
 from engram import Memory
 from engram.cli.app import app
 from engram.engine.tenants import add_database, place_tenant, router_at
+from engram.kernel.clock import utc_now
 from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, PutJob
 from engram.kernel.scope import Scope
+from engram.serve.audit import Audit, Entry
 from engram.serve.keys import KeyStore
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "json-lines.md"
@@ -43,6 +45,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("json")
     talk = folder / "talk.json"
     talk.write_text(json.dumps(TALK), encoding="utf-8")
+    audit = folder / "audit.jsonl"
+    with closing(Audit(audit)) as written:
+        written.note(Entry(utc_now(), "r1", "k1", "search", {"tenant": "acme"}, ["1"]))
     with Memory(f"sqlite:///{folder}/m.db") as memory:
         id = memory.add("a heron", user_id="ana").ids[0]
         other = memory.add("a weir", user_id="ana").ids[0]
@@ -64,6 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "EDIT": str(edit),
         "TALK": str(talk),
         "OUT": str(folder / "out.jsonl"),
+        "AUDIT": str(audit),
         "KEY": key,
         "GOAL": f"sqlite:///{folder}/goal.db",
     }
@@ -112,6 +118,8 @@ CALLS = [
     "keys rotate KEY",
     "keys revoke KEY --yes",
     "forget --user nobody --yes",
+    "top --once",
+    "audit --file AUDIT",
 ]
 
 
