@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engram.kernel.preselect import Among, Census, Told
+from engram.kernel.preselect import Among, Census, Matching, Told
 from engram.kernel.protocols import Entry
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.codec import WordColumns, unpack_vectors, unpack_words
@@ -61,7 +61,7 @@ class Preselecting(RamStore):
             found.append([(entries[place].id, float(cosines[place])) for place in order])
         return found
 
-    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among) -> list[str]:
+    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among, drawn: int = 0) -> Matching:
         """Those that hold most, the rarest terms counting most."""
         self.asked["matching"] += 1
         entries = self._among(scope, among)
@@ -71,7 +71,10 @@ class Preselecting(RamStore):
             held = words.text[words.hash == term]
             scores[held] += np.log1p(len(entries) / max(1, len(held)))
         order = np.argsort(-scores, kind="stable")[:k].tolist()
-        return [entries[place].id for place in order if scores[place] > 0]
+        best = [entries[place].id for place in order if scores[place] > 0]
+        holding = [entry.id for entry, score in zip(entries, scores.tolist(), strict=True) if score > 0]
+        step = max(1, len(holding) // max(1, drawn))
+        return Matching(best, holding[::step][:drawn], len(holding), list(terms))
 
     def sample(self, scope: Scope, k: int, among: Among) -> list[str]:
         """Every so many-th."""
@@ -79,7 +82,7 @@ class Preselecting(RamStore):
         entries = self._among(scope, among)
         return [entry.id for entry in entries[:: max(1, len(entries) // max(1, k))]][:k]
 
-    def around(self, scope: Scope, ids: Sequence[str], reach: int) -> list[list[Entry]]:
+    def around(self, scope: Scope, ids: Sequence[str], reach: Sequence[int]) -> list[list[Entry]]:
         """Each with its neighbours in its stream."""
         self.asked["around"] += 1
         streams: dict[object, list[Entry]] = {}
@@ -87,7 +90,8 @@ class Preselecting(RamStore):
             streams.setdefault(_stream(entry), []).append(entry)
         place = {e.id: (stream, at) for stream in streams.values() for at, e in enumerate(stream)}
         found = [place.get(id, ([], 0)) for id in ids]
-        return [stream[max(0, at - reach) : at + reach + 1] for stream, at in found]
+        wide = zip(found, reach, strict=True)
+        return [stream[max(0, at - one) : at + one + 1] for (stream, at), one in wide]
 
     def told(
         self,

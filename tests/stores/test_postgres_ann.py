@@ -82,13 +82,18 @@ def test_terms_are_counted_and_matched(site: Site) -> None:
         true = [sum(term in words for words in held) for term in terms]
         assert counts == true  # the sample is the whole of so few
         rarest = [term for _, term in sorted(zip(counts, terms, strict=True))]
-        assert site.store.matching(ACME, rarest, 5, NOW)[0] == site.ids[number]
+        assert site.store.matching(ACME, rarest, 5, NOW).best[0] == site.ids[number]
     assert site.store.often(ACME, [12345], NOW) == [0]
-    assert site.store.matching(ACME, [12345], 5, NOW) == []
+    assert site.store.matching(ACME, [12345], 5, NOW).best == []
     narrow = replace(ACME, user_id="u7")
-    assert site.store.matching(narrow, rarest, 1000, NOW)
+    found = site.store.matching(narrow, rarest, 1000, NOW, 20)
+    assert found.best
     mine = {id for id, record in zip(site.ids, site.records, strict=True) if record.scope.user_id == "u7"}
-    assert set(site.store.matching(narrow, rarest, 1000, NOW)) <= mine
+    assert set(found.best) <= mine
+    assert found.held == len(found.best)
+    assert len(found.drawn) == min(20, found.held)
+    assert set(found.drawn) <= set(found.best)
+    assert set(found.terms) <= set(rarest)
 
 
 def test_figures_of_a_scope(site: Site) -> None:
@@ -113,7 +118,7 @@ def test_neighbours_and_when_it_was_told(site: Site) -> None:
     for id, record in zip(site.ids, site.records, strict=True):
         streams.setdefault(record.scope, []).append(id)
     asked = [site.ids[0], "gone", *site.ids[300:330]]
-    found = site.store.around(ACME, asked, 3)
+    found = site.store.around(ACME, asked, [3] * len(asked))
     assert found[1] == []
     for id, near in zip(asked, found, strict=True):
         if near:
@@ -121,7 +126,7 @@ def test_neighbours_and_when_it_was_told(site: Site) -> None:
             place = stream.index(id)
             assert [entry.id for entry in near] == stream[max(0, place - 3) : place + 4]
             assert near == [entries[entry.id] for entry in near]
-    assert site.store.around(replace(ACME, user_id="u1"), [site.ids[0]], 3) == [[]]
+    assert site.store.around(replace(ACME, user_id="u1"), [site.ids[0]], [3]) == [[]]
     told = site.store.told(ACME, (None, None), NOW, last=5)
     assert [row.id for row in told] == site.ids[-5:]
     run = ("u0", None, "r2")
@@ -145,8 +150,8 @@ def test_it_follows_every_change(site: Site) -> None:
     words, vector = encode([stored.text], site.embedder.embed([stored.text]))[0]
     site.store.commit(Batch((Supersede(stored, 1, words, vector),)))
     assert site.near(stored.text)[0] == id
-    assert site.store.matching(ACME, hashes("heron"), 3, NOW) == []
-    assert site.store.matching(ACME, hashes("baked"), 3, NOW) == [id]
+    assert site.store.matching(ACME, hashes("heron"), 3, NOW).best == []
+    assert site.store.matching(ACME, hashes("baked"), 3, NOW).best == [id]
     site.store.commit(Batch((Mark(id, vector=encode([text], site.embedder.embed([text]))[0][1]),)))
     assert site.near(text)[0] == id
     site.store.commit(Batch((Close(id, 2, day(2)),)))
@@ -191,13 +196,13 @@ def test_nobody_sees_or_changes_what_is_indexed_of_another(site: Site) -> None:
     vector = list(site.vectors[:1])
     with closing(site.opened("bolt")) as bolt, closing(site.opened("acme")) as acme:
         assert acme.nearest(ACME, vector, 1, NOW)[0][0][0] == site.ids[0]
-        assert acme.matching(ACME, hashes(site.texts[0]), 3, NOW)
+        assert acme.matching(ACME, hashes(site.texts[0]), 3, NOW).best
         assert bolt.census(ACME, NOW) is None
         assert bolt.nearest(ACME, vector, 1, NOW) == [[]]
-        assert bolt.matching(ACME, hashes(site.texts[0]), 3, NOW) == []
+        assert bolt.matching(ACME, hashes(site.texts[0]), 3, NOW).best == []
         assert bolt.often(ACME, hashes(site.texts[0])[:2], NOW) == [0, 0]
         assert bolt.sample(ACME, 5, NOW) == []
-        assert bolt.around(ACME, site.ids[:1], 3) == [[]]
+        assert bolt.around(ACME, site.ids[:1], [3]) == [[]]
         assert bolt.told(ACME, (None, None), NOW) == []
     with psycopg.connect(site.url("bolt"), autocommit=True) as link:
         link.execute("SET search_path = engram; SET engram.tenant = 'acme'; SET engram.everyone = 'on'")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.clock import micros
-from engram.kernel.preselect import Among, Census, Preselecting
+from engram.kernel.preselect import Among, Census, Matching, Preselecting
 from engram.kernel.protocols import Position, Select, Store
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
@@ -18,7 +18,7 @@ from engram.operators.retrieval.candidates import ScopeColumns
 from engram.operators.retrieval.near import Near, best_of
 from engram.operators.retrieval.pool import Pool
 from engram.operators.retrieval.preselect import Breadth, preselected
-from engram.operators.retrieval.query import Parts, Query
+from engram.operators.retrieval.query import Parts, Query, term
 from engram.operators.retrieval.stated import Alike, Named, Reading, Stated
 
 __all__ = ["LARGE", "LargeIndex", "Larges"]
@@ -29,7 +29,8 @@ LARGE = 100_000
 _PAGE = 5000
 _NAMED = ("fact", "entity")
 _SESSION = 2
-_TURNS = Breadth(sample=150)
+_TURNS = Breadth(each=80, sample=100)
+_HOLDING = 60  # drawn of those that hold the query's rare words
 _SESSIONS = Breadth(each=20, more=1.0, sample=0, reach=256)
 
 
@@ -311,6 +312,8 @@ class _Side:
         self.census = census
         self._store, self._scope = index._store, index._scope  # noqa: SLF001 - a part of it
         self._often: dict[int, int] = {}
+        self._matching = Matching([], [], 0, [])
+        self._even: list[str] = []
 
     def pool(
         self,
@@ -326,8 +329,10 @@ class _Side:
         pool = Pool(self._index._dimensions, self)  # noqa: SLF001
         if level:
             self._among = replace(self._among, kinds=("episode",))
-        terms = pool.read(query).terms
-        rarest = terms[np.argsort(self.often(terms), kind="stable")]
+        reading = pool.read(query)
+        spoken = [max(0, term(word)) for word, _ in parts or ()]
+        self.often(np.concatenate((reading.terms, reading.pairs, np.array(spoken, np.uint32))))
+        rarest = reading.terms[np.argsort(self.often(reading.terms), kind="stable")]
         direction = None if parts is None else pool.direction(parts)
         weights = preselected(
             self,
@@ -338,7 +343,11 @@ class _Side:
             breadth=breadth,
             depth=depth,
         )
-        pool.fill(self._store.around(self._scope, list(weights), breadth.reach), weights, breadth.spread)
+        wide = {*weights} - {*self._even}
+        reach = [breadth.reach if id in wide else breadth.reach - breadth.spread for id in weights]
+        stretches = self._store.around(self._scope, list(weights), reach)
+        held = self._matching
+        pool.fill(stretches, weights, breadth.spread, np.array(held.terms, np.uint32), held.held)
         return pool
 
     def often(self, terms: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -356,12 +365,15 @@ class _Side:
     def matching(self, terms: NDArray[np.uint32], k: int) -> list[str]:
         """About `k` that hold the terms."""
         known = [term for term in terms.tolist() if self._often.get(term, 1)]
-        return self._store.matching(self._scope, known, k, self._among) if known else []
+        if known:
+            self._matching = self._store.matching(self._scope, known, k, self._among, _HOLDING)
+        return self._matching.best
 
     def told(self, span: tuple[int, int], k: int) -> list[str]:
         """The last `k` that were told in a stretch of time."""
         return [told.id for told in self._store.told(self._scope, span, self._among, k)]
 
     def sample(self, k: int) -> list[str]:
-        """About `k` drawn evenly."""
-        return self._store.sample(self._scope, k, self._among) if k else []
+        """About `k` of all and some of those that hold the words, each drawn evenly."""
+        self._even = self._store.sample(self._scope, k, self._among) if k else []
+        return [*self._even, *self._matching.drawn]

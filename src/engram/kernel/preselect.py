@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from engram.kernel.protocols import Entry
 from engram.kernel.scope import Scope
 
-__all__ = ["Among", "Beside", "Census", "Preselecting", "Told"]
+__all__ = ["Among", "Beside", "Census", "Matching", "Preselecting", "Told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,15 @@ class Census(NamedTuple):
     tokens: float
     assistant: float
     names: tuple[str, ...] = ()
+
+
+class Matching(NamedTuple):
+    """Entries that hold any of `terms`: the best of them, some of all drawn evenly, and how many all are."""
+
+    best: list[str]
+    drawn: list[str]
+    held: int
+    terms: list[int]
 
 
 class Told(NamedTuple):
@@ -83,15 +92,19 @@ class Preselecting(Protocol):
         """
         ...
 
-    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among) -> list[str]:
-        """About `k` entries that hold terms (different hashes, rarest first), by how much these tell."""
+    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among, drawn: int = 0) -> Matching:
+        """About `k` entries that hold terms (different hashes, rarest first), by how much these tell.
+
+        Besides `drawn` of all that hold any of them, and how many those are. The last terms, the most common
+        ones, may be left aside where the others stand in many entries already: then nothing counts them.
+        """
         ...
 
     def sample(self, scope: Scope, k: int, among: Among) -> list[str]:
         """About `k` entries drawn evenly, the same ones as long as nothing changes."""
         ...
 
-    def around(self, scope: Scope, ids: Sequence[str], reach: int) -> list[list[Entry]]:
+    def around(self, scope: Scope, ids: Sequence[str], reach: Sequence[int]) -> list[list[Entry]]:
         """Each entry among those next to it in its stream, by (time, arrival), up to `reach` on either side.
 
         Only entries that are in `scope`, latest, not closed and have words, whether they are candidates or

@@ -15,12 +15,12 @@ from engram.operators.retrieval.bm25 import Averages, Lexicon, Standing
 from engram.operators.retrieval.candidates import Candidates, choose
 from engram.operators.retrieval.figures import LENGTHS
 from engram.operators.retrieval.index import ScopeIndex
+from engram.operators.retrieval.layout import GUARD
 from engram.operators.retrieval.signals import Probe
 
 __all__ = ["Pool", "Whole"]
 
 WINDOWS = (1, 3)
-REACH = 3
 Hashes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 NONE = np.zeros(0, np.uint32)
@@ -111,29 +111,37 @@ class Pool(ScopeIndex):
         row = row_at[at]
         weight, centre = np.zeros(len(row_at), np.float32), np.zeros(len(row_at), np.bool_)
         weight[at], centre[at] = self._chosen.weight[row], self._centres[row]
-        holding = np.zeros(len(row_at), np.float32)
-        holders = self._layout.position[self._postings.find(np.sort(rare)).row]
-        holding[holders] = 1
-        beside = np.arange(-REACH, REACH + 1)
-        near = np.zeros(len(row_at), np.float32)
-        near[at] = holding[at + beside[:, None]].sum(axis=0)
         found = weight == 1
-        drawn = at[(holding[at] > 0) & centre[at] & ~found[at]]
-        others = centre & ~found & (near == 0)
+        share, near, reached = self._beside(rare, held, centre & ~found)
+        close = int(np.count_nonzero(found & near))
         weight[~found] = 0
+        share[found] = 0
+        total = float(share.sum())
+        weight += share * np.float32(max(0.0, reached - close) / max(1e-9, total))
+        others = centre & ~found & ~near
+        left = whole - max(reached, close) - np.count_nonzero(found & ~near)
+        weight[others] = max(1.0, left / max(1, int(np.count_nonzero(others))))
+        self._chosen.weight[row] = weight[at]
+
+    def _beside(
+        self, rare: Hashes, held: int, drawn: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], float]:
+        """By position: its share of what is near drawn turns that hold `rare` terms; whether it is near one.
+
+        And how many turns of the scope are near one, `held` of which hold them.
+        """
+        row_at, beside = self._layout.row_at, np.arange(-GUARD, GUARD + 1)[:, None]
+        at = np.flatnonzero(row_at >= 0)
+        holding = np.zeros(len(row_at), np.float32)
+        holding[self._layout.position[self._postings.find(np.sort(rare)).row]] = 1
+        near = np.zeros(len(row_at), np.float32)
+        near[at] = holding[at + beside].sum(axis=0)
+        chosen = np.flatnonzero((holding > 0) & drawn)
+        around = (chosen + beside).ravel()
         share = np.zeros(len(row_at), np.float32)
-        around = (drawn + beside[:, None]).ravel()
         np.add.at(share, around, 1 / np.maximum(near[around], 1))
         share[row_at < 0] = 0
-        reached = held * float(share.sum()) / max(1, len(drawn))
-        share[found] = 0
-        rest = max(0.0, reached - np.count_nonzero(found & (near > 0)))
-        weight += share * np.float32(rest / max(1e-9, float(share.sum())))
-        left = (
-            whole - max(reached, np.count_nonzero(found & (near > 0))) - np.count_nonzero(found & (near == 0))
-        )
-        weight[others] = max(1.0, left / max(1, np.count_nonzero(others)))
-        self._chosen.weight[row] = weight[at]
+        return share, near > 0, held * float(share.sum()) / max(1, len(chosen))
 
     def _adjacent(self, ids: Sequence[str], before: Mapping[str, str | None]) -> NDArray[np.bool_]:
         """By row: whether the row before it in order of stream, time and arrival is the one before it."""

@@ -13,9 +13,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log1p
+from operator import itemgetter
 from typing import Any
 
-from engram.kernel.preselect import Among, Census, Told
+from engram.kernel.preselect import Among, Census, Matching, Told
 from engram.kernel.protocols import Entry
 from engram.kernel.scope import Scope
 from engram.stores.postgres.conditions import Conditions
@@ -30,15 +31,16 @@ LARGE = 100_000
 _SQL = queries("ann")
 _READ = queries("read")
 _SAMPLE = 10_000  # entries from which it is estimated how often terms stand
-_LEAST = 5  # times in the sample, below which a term is counted
-_COUNTED = 5_000  # up to which terms are counted
+_LEAST = 50  # times in the sample, below which a term is counted
+_COUNTED = 10_000  # up to which terms are counted
 _LOOKED = 5_000  # entries that are looked at for their terms
 _DRIFT = 0.05  # share of a scope by which it may change until it is measured anew
 _SCOPES = 64
-_WIDEST, _NARROWEST = 1000, 200  # of pgvector's list of candidates
-_PROBE = 8  # such candidates that one more list of an inverted file stands for
+_WIDEST, _NARROWEST = 1000, 300  # of pgvector's list of candidates
+_PROBE = 4  # such candidates that one more list of an inverted file stands for
 _SCANNED = 100_000
 _PAUSE = 30 * 60 * 1_000_000  # microseconds that end a session where no run does
+_TIME, _ARRIVAL = Entry._fields.index("time"), Entry._fields.index("arrival")
 _EVER = 0  # a moment that nothing has ended before
 
 
@@ -84,7 +86,8 @@ class Candidates:
         def count(session: Session) -> dict[int, int]:
             held = _common(session, scope, among, known) if known.often is None else known.often
             if new := list(dict.fromkeys(term for term in wanted if term not in held)):
-                values = {"asked": _asked(scope, _anybody(among)), "hashes": new, "most": _COUNTED}
+                asked = _asked(scope, _anybody(among), loose=True)
+                values = {"asked": asked, "hashes": new, "most": _COUNTED}
                 held = {**held, **dict(session.ask((_SQL["often"], values))[0])}
             return held
 
@@ -115,27 +118,29 @@ class Candidates:
         found = self._database.read(near, scope.tenant)
         return [sorted(((id, far) for id, far in rows), key=lambda pair: -pair[1]) for rows in found]
 
-    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among) -> list[str]:
-        """About `k` entries that hold the rarest of the terms, by how much those tell."""
+    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among, drawn: int = 0) -> Matching:
+        """About `k` entries that hold the rarest of the terms, by how much those tell, and `drawn` others."""
         counts = self.often(scope, terms, among)
         known = self._known(scope, among)
-        present = sorted((often, _signed(term)) for often, term in zip(counts, terms, strict=True) if often)
+        present = sorted((often, term) for often, term in zip(counts, terms, strict=True) if often)
         chosen: list[tuple[int, int]] = []
         for often, term in present:
             if chosen and sum(pair[0] for pair in chosen) + often > _LOOKED:
                 break
             chosen.append((often, term))
         if not chosen or known is None:
-            return []
+            return Matching([], [], 0, [])
         values = {
-            "asked": _asked(scope, among),
-            "hashes": [term for _, term in chosen],
+            "asked": _asked(scope, among, loose=True),
+            "hashes": [_signed(term) for _, term in chosen],
             "weights": [log1p(known.census.turns / often) for often, _ in chosen],
             "most": _LOOKED,
             "k": k,
+            "drawn": drawn,
         }
         rows = self._database.read(lambda session: session.ask((_SQL["matching"], values))[0], scope.tenant)
-        return [row[0] for row in rows]
+        best, others = ([id for id, good, _ in rows if good is wanted] for wanted in (True, False))
+        return Matching(best, others, rows[0][2] if rows else 0, [term for _, term in chosen])
 
     def sample(self, scope: Scope, k: int, among: Among) -> list[str]:
         """About `k` entries drawn evenly, the same ones as long as nothing changes."""
@@ -150,28 +155,27 @@ class Candidates:
             )
         return known.drawn[asked]
 
-    def around(self, scope: Scope, ids: Sequence[str], reach: int) -> list[list[Entry]]:
+    def around(self, scope: Scope, ids: Sequence[str], reach: Sequence[int]) -> list[list[Entry]]:
         """Each entry among those next to it in its stream, by (time, arrival)."""
-        beside = {"ids": list(ids), "tenant": scope.tenant, "reach": reach}
         need = Conditions(_READ)
         need.records_of(scope)
-        entries = _SQL["entries"].format(columns=_READ["entry_columns"], where=need.where)
+        statement = _SQL["around"].format(columns=_READ["entry_columns"], where=need.where)
+        values = {**need.values, "ids": list(ids), "reach": list(reach), "tenant": scope.tenant}
 
-        def read(session: Session) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        def read(session: Session) -> list[tuple[Any, ...]]:
             session.do(_SQL["by_index"])
-            pairs = session.ask((_SQL["beside"], beside))[0]
-            wanted = list({id for _, id in pairs})
-            return pairs, session.ask((entries, {**need.values, "ids": wanted}))[0]
+            return session.ask((statement, values))[0]
 
-        pairs, rows = self._database.read(read, scope.tenant, whole=True)
-        known = {entry.id: entry for entry in map(Entry._make, rows)}
         found: list[list[Entry]] = [[] for _ in ids]
-        for place, id in pairs:
-            if id in known and ids[place - 1] in known:
-                found[place - 1].append(known[id])
-        for entries_ in found:
-            entries_.sort(key=lambda entry: (entry.time, entry.arrival))
-        return found
+        there: set[str] = set()
+        rows = self._database.read(read, scope.tenant)
+        rows.sort(key=itemgetter(_TIME + 1, _ARRIVAL + 1))
+        for places, *row in rows:
+            entry = Entry._make(row)
+            there.add(entry.id)
+            for place in places:
+                found[place - 1].append(entry)
+        return [near if id in there else [] for id, near in zip(ids, found, strict=True)]
 
     def told(
         self,
@@ -272,9 +276,15 @@ def _anybody(among: Among) -> Among:
     return Among(_EVER, None, (), among.aside, among.standing)
 
 
-def _asked(scope: Scope, among: Among, run: tuple[str | None, str | None, str | None] | None = None) -> str:
-    """What the database's `ann_where` is asked for."""
-    asked: dict[str, Any] = {"tenant": scope.tenant, "now": among.now}
+def _asked(
+    scope: Scope,
+    among: Among,
+    run: tuple[str | None, str | None, str | None] | None = None,
+    *,
+    loose: bool = False,
+) -> str:
+    """What the database's `ann_where` is asked for; `loose` keeps it off the indexes by user."""
+    asked: dict[str, Any] = {"tenant": scope.tenant, "now": among.now, "loose": loose}
     if scope.user_id is not None:
         asked["user"] = _bytes(scope.user_id)
     if scope.agent_id is not None:

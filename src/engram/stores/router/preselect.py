@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from engram.kernel.preselect import Among, Census, Preselecting, Told
+from engram.kernel.preselect import Among, Census, Matching, Preselecting, Told
 from engram.kernel.protocols import Entry, Store
 from engram.kernel.scope import Scope
 from engram.stores.router.directory import Route
@@ -42,15 +42,20 @@ class RoutedCandidates:
         found = self._asked(scope, lambda store: store.nearest(scope, vectors, k, among))
         return found or [[] for _ in vectors]
 
-    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among) -> list[str]:
-        """About `k` entries that hold terms, by how much these tell."""
-        return self._asked(scope, lambda store: store.matching(scope, terms, k, among))
+    def matching(self, scope: Scope, terms: Sequence[int], k: int, among: Among, drawn: int = 0) -> Matching:
+        """About `k` entries that hold terms, by how much these tell, and some of all."""
+
+        def matched(store: Store) -> Matching:
+            return store.matching(scope, terms, k, among, drawn) if isinstance(store, Preselecting) else none
+
+        none = Matching([], [], 0, [])
+        return self._routed(scope.tenant, matched, none)[1]
 
     def sample(self, scope: Scope, k: int, among: Among) -> list[str]:
         """About `k` entries drawn evenly."""
         return self._asked(scope, lambda store: store.sample(scope, k, among))
 
-    def around(self, scope: Scope, ids: Sequence[str], reach: int) -> list[list[Entry]]:
+    def around(self, scope: Scope, ids: Sequence[str], reach: Sequence[int]) -> list[list[Entry]]:
         """Each entry among those next to it in its stream, by (time, arrival)."""
         return self._asked(scope, lambda store: store.around(scope, ids, reach)) or [[] for _ in ids]
 

@@ -13,7 +13,7 @@ CREATE EXTENSION IF NOT EXISTS vector SCHEMA public
 -- name: standing
 SELECT c.last, c.erasures, t.dimensions, t.filled AND EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = 'ann'::regclass AND attname = 'vector' AND NOT attisdropped
-)
+) AND to_regproc('ann_holding') IS NOT NULL
 FROM counter c LEFT JOIN ann_tenants t ON t.tenant = %(tenant)s
 
 -- name: count
@@ -47,7 +47,9 @@ SELECT hash, often FROM ann_common(%(asked)s::jsonb, %(share)s::real, %(lowest)s
 SELECT hash, often FROM ann_often(%(asked)s::jsonb, %(hashes)s::integer[], %(most)s::integer)
 
 -- name: matching
-SELECT id FROM ann_matching(%(asked)s::jsonb, %(hashes)s::integer[], %(weights)s::real[], %(most)s::integer, %(k)s::integer)
+SELECT id, best, held FROM ann_holding(
+    %(asked)s::jsonb, %(hashes)s::integer[], %(weights)s::real[], %(most)s::integer, %(k)s::integer, %(drawn)s::integer
+)
 
 -- name: told
 SELECT moment, arrival, id FROM ann_told(%(asked)s::jsonb, %(since)s::bigint, %(until)s::bigint, %(last)s::bigint, %(strength)s::double precision)
@@ -62,33 +64,39 @@ SELECT id, cosine
 FROM ann_nearest(%(asked)s::jsonb, %(vector)s::text, %(dimensions)s::integer, %(k)s::integer, %(few)s::boolean)
 
 -- name: by_index
-SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_seqscan', 'off', true)
+SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
+    set_config('enable_sort', 'off', true)
 
--- name: beside
-WITH asked AS (
-    SELECT k.place, n.id, n.stream, n.user_key, n.agent_id, n.run_key, n.time, n.arrival
-    FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS k (id, place)
-    JOIN ann n ON n.tenant = %(tenant)s AND n.id = k.id
+-- name: around
+-- LIMIT makes the database look up one after the other by index, whatever it estimates.
+WITH asked AS MATERIALIZED (
+    SELECT k.place, k.reach, n.*
+    FROM unnest(%(ids)s::text[], %(reach)s::integer[]) WITH ORDINALITY AS k (id, reach, place)
+    CROSS JOIN LATERAL (
+        SELECT n.id, n.stream, n.user_key, n.agent_id, n.run_key, n.time, n.arrival
+        FROM ann n WHERE n.tenant = %(tenant)s AND n.id = k.id LIMIT 1
+    ) n
+), beside AS MATERIALIZED (
+    SELECT place, id FROM asked
+    UNION ALL SELECT a.place, p.id FROM asked a CROSS JOIN LATERAL (
+        SELECT b.id FROM ann b WHERE b.tenant = %(tenant)s AND b.stream = a.stream
+            AND (b.time, b.arrival) < (a.time, a.arrival)
+            AND (b.user_key, b.agent_id, b.run_key) IS NOT DISTINCT FROM (a.user_key, a.agent_id, a.run_key)
+        ORDER BY b.time DESC, b.arrival DESC LIMIT a.reach
+    ) p
+    UNION ALL SELECT a.place, p.id FROM asked a CROSS JOIN LATERAL (
+        SELECT b.id FROM ann b WHERE b.tenant = %(tenant)s AND b.stream = a.stream
+            AND (b.time, b.arrival) > (a.time, a.arrival)
+            AND (b.user_key, b.agent_id, b.run_key) IS NOT DISTINCT FROM (a.user_key, a.agent_id, a.run_key)
+        ORDER BY b.time, b.arrival LIMIT a.reach
+    ) p
+), wanted AS MATERIALIZED (
+    SELECT id, array_agg(place::integer) AS places FROM beside GROUP BY id
 )
-SELECT place, id FROM asked
-UNION ALL SELECT a.place, p.id FROM asked a CROSS JOIN LATERAL (
-    SELECT b.id FROM ann b WHERE b.tenant = %(tenant)s AND b.stream = a.stream
-        AND (b.time, b.arrival) < (a.time, a.arrival)
-        AND (b.user_key, b.agent_id, b.run_key) IS NOT DISTINCT FROM (a.user_key, a.agent_id, a.run_key)
-    ORDER BY b.time DESC, b.arrival DESC LIMIT %(reach)s::integer
-) p
-UNION ALL SELECT a.place, p.id FROM asked a CROSS JOIN LATERAL (
-    SELECT b.id FROM ann b WHERE b.tenant = %(tenant)s AND b.stream = a.stream
-        AND (b.time, b.arrival) > (a.time, a.arrival)
-        AND (b.user_key, b.agent_id, b.run_key) IS NOT DISTINCT FROM (a.user_key, a.agent_id, a.run_key)
-    ORDER BY b.time, b.arrival LIMIT %(reach)s::integer
-) p
-
--- name: entries
-SELECT {columns}, 0, r.words, r.vector FROM unnest(%(ids)s::text[]) AS k (id)
-JOIN records r ON r.tenant = %(tenant)s AND r.id = k.id
-WHERE r.closed IS NULL AND r.known_end IS NULL AND {where}
+SELECT w.places, {columns}, 0, r.words, r.vector FROM wanted w CROSS JOIN LATERAL (
+    SELECT * FROM records r
+    WHERE r.tenant = %(tenant)s AND r.id = w.id AND r.closed IS NULL AND r.known_end IS NULL AND {where} LIMIT 1
+) r
 
 -- name: void
 SELECT ann_void()
