@@ -73,7 +73,7 @@ def kept(url: str) -> dict[str, str]:
         for number in range(WRITERS):
             page = memory.get_all(user_id=f"w{number}", limit=1000)
             assert page.next is None
-            origins = [str(record.origin).partition(":")[2] for record in page.items]
+            origins = [str(record.origin).split(":", 2)[2] for record in page.items]
             assert len(origins) == len(set(origins))
             found |= dict(zip(origins, (record.id for record in page.items), strict=True))
     return found

@@ -13,6 +13,7 @@ from engram.client.moving import MOVES
 from engram.client.service import Service
 from engram.engine.core import Core
 from engram.engine.lens import AsOf, Lens
+from engram.engine.watching import Watch
 from engram.kernel.errors import ConfigError
 from engram.kernel.scope import Scope
 from engram.kernel.show import plain_url
@@ -34,6 +35,7 @@ class _Apart:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.watch = Watch("", service.url.partition(":")[0])
 
     @property
     def core(self) -> Core:
@@ -84,16 +86,20 @@ class Far(_Apart):
         **named: P.kwargs,
     ) -> T:
         """Have the service run a program."""
-        done: T = self.wire.say(TALKS[program](*args, **named))
-        return done
+        with self.watch.call(program.__name__) as event:
+            done: T = self.wire.say(TALKS[program](*args, **named))
+            event.gave(done)
+            return done
 
     def call(self, function: Callable[Concatenate[Core, P], T], /, *args: P.args, **named: P.kwargs) -> T:
         """Have the service carry a call out."""
         move = MOVES.get(function)
-        done: T = (
-            move(self.wire, *args) if move is not None else self.wire.say(TALKS[function](*args, **named))
-        )
-        return done
+        with self.watch.call(function.__name__) as event:
+            done: T = (
+                move(self.wire, *args) if move is not None else self.wire.say(TALKS[function](*args, **named))
+            )
+            event.gave(done)
+            return done
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,8 +8,6 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from engram.client.values import ONCE
-
 __all__ = ["PREFIX", "Request", "Talk", "once"]
 
 T = TypeVar("T")
@@ -53,4 +51,4 @@ Talk: TypeAlias = Generator[Request, Any, T]
 
 def once() -> str:
     """A new idempotency key."""
-    return ONCE + secrets.token_hex(16)
+    return secrets.token_hex(16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -10,13 +9,12 @@ from typing import Any
 
 from engram.engine.results import Imported, Item, Left, Page, Problem, Receipt, Report
 from engram.kernel.clock import parse_time
-from engram.kernel.record import Edge, Hit, Record
+from engram.kernel.record import ONCE, Edge, Hit, Record
 from engram.operators.answering import Answer
 from engram.operators.graph.subgraph import Graph
 from engram.operators.packing import Citation, Context
 
 __all__ = [
-    "ONCE",
     "answer",
     "context",
     "graph",
@@ -29,9 +27,6 @@ __all__ = [
     "report",
 ]
 
-ONCE = "engram-"
-"""What the idempotency keys begin with that clients of engram's own make."""
-_MADE = re.compile(rf"[0-9a-f]{{12}}:{ONCE}[0-9a-f]{{32}}(:\d+)?")
 Json = Mapping[str, Any]
 
 
@@ -137,7 +132,7 @@ def _citations(value: Json) -> tuple[Citation, ...]:
 
 def _origin(origin: str | None) -> str | None:
     """The caller's own id; one that was made of a request's idempotency key is none."""
-    return None if origin is None or _MADE.fullmatch(origin) else origin
+    return None if origin is None or origin.startswith(ONCE) else origin
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -19,6 +19,7 @@ from engram import __version__
 from engram.client.call import PREFIX, Request, Talk, once
 from engram.client.refusals import BrokeOff, Trouble, refused, unreadable
 from engram.client.service import Service
+from engram.engine.watching import carried
 from engram.kernel.errors import ConfigError, MissingExtra, StoreError
 
 try:
@@ -70,7 +71,7 @@ class _Sent:
     @classmethod
     def of(cls, service: Service, request: Request) -> _Sent:
         """The request, with an idempotency key where it changes anything."""
-        headers = {"Idempotency-Key": once()} if request.changes else {}
+        headers = {**carried(), **({"Idempotency-Key": once()} if request.changes else {})}
         content = request.encoded()
         if content is not None:
             headers["Content-Type"] = "application/json"

@@ -132,11 +132,11 @@ def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
     touched = core.store.select(Select(change_set=number, history=True))
     edges = edges_of(core, number)
     if not touched and not edges:
-        raise NotFound(f"there is no change set {change_set!r}, it changed no records, or they were erased")
+        raise NotFound(f"there is no change set '{number}', it changed no records, or they were erased")
     scopes = {record.scope for record in touched}
     scopes |= {edge.scope for versions in edges.values() for edge in versions}
     if not all(map(scope.covers, scopes)):
-        raise NotFound(f"there is no change set {change_set!r} in this scope")
+        raise NotFound(f"there is no change set '{number}' in this scope")
     latest = {item.id: item for item in _latest(core, touched)}
     _refuse_if_stood_on(core, touched, latest, edges, number)
     before = {record.id for record in touched if record.closed == number and record.opened != number}

@@ -14,6 +14,7 @@ from engram.kernel.show import Card, Shown, card, listed, moment
 
 __all__ = [
     "KINDS",
+    "ONCE",
     "ROLES",
     "TEXT_MARK",
     "Direction",
@@ -49,6 +50,8 @@ KINDS: tuple[str, ...] = get_args(Kind)
 """All kinds of record."""
 ROLES: tuple[str, ...] = get_args(Role)
 """All roles."""
+ONCE = "once:"
+"""What an origin begins with that was made of a request, so that sending it again stores nothing twice."""
 TEXT_MARK = "$text"
 """The key of a payload that stands for the message with the text as its content."""
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -100,17 +100,17 @@ class Reading:
             passage.saw(record.id for record in found)
         return found
 
-    async def scopes(self, tenant: str | None) -> list[dict[str, Any]]:
-        """The scopes that hold records, of what the key reaches."""
+    async def scopes(self, given: Given) -> list[dict[str, Any]]:
+        """The scopes that hold records, of what the key reaches; without ids, of all tenants that it does."""
         key = self.guard.key
-        asked = tenant if tenant is not None or key.tenant == EVERY else key.tenant
-        if asked is not None and key.tenant not in (EVERY, asked):
-            self.guard.reach({"tenant": asked, "user_id": None})
-        with self.guard.passing("scopes", "read", {} if asked is None else {"tenant": asked}) as passage:
-            found = await self.guard.service.memory.scopes(tenant=asked)
+        every = key.tenant == EVERY and not any(given.values())
+        pattern = {} if every else self.guard.reach(given, looked_at=True)
+        with self.guard.passing("scopes", "read", pattern) as passage:
+            found = await self.guard.service.memory.scopes(tenant=pattern.get("tenant"))
             reached = [item for item in found if key.covers(item["tenant"], item["user_id"])]
-            passage.saw([], len(reached))
-        return reached
+            asked = [item for item in reached if all(item[name] == id for name, id in pattern.items())]
+            passage.saw([], len(asked))
+        return asked
 
     async def stats(self, given: Given) -> dict[str, Any]:
         """Counts, of a scope; of the whole store for a key of everything that names none."""

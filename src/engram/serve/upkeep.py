@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 
 from engram import __version__
 from engram.kernel.clock import utc_now
@@ -41,11 +41,9 @@ _COUNTS: Tags = ["Scopes"]
 
 
 @router.get("/scopes", tags=_COUNTS, response_model=replies.ScopesOut, summary="Scopes that hold records")
-async def scopes(
-    reading: Read, page: Page, tenant: Annotated[str | None, Query(min_length=1, max_length=512)] = None
-) -> Json:
+async def scopes(reading: Read, page: Page, ids: Ids) -> Json:
     """Every scope with records that the key reaches, with their number."""
-    items, following = paged(await reading.scopes(tenant), page)
+    items, following = paged(await reading.scopes(ids), page)
     return Json({"items": items, "next": following})
 
 

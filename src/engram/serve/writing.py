@@ -17,6 +17,7 @@ from engram.engine.turns import Shift
 from engram.kernel.adrive import arun
 from engram.kernel.errors import Forbidden, NotFound
 from engram.kernel.operations import Job
+from engram.kernel.record import ONCE
 from engram.kernel.scope import Scope
 from engram.serve.guard import Given, Guard
 from engram.serve.keys import Key
@@ -36,7 +37,7 @@ class Writing:
 
     async def add(self, messages: object, given: Given, options: Options, once: str | None = None) -> Receipt:
         """Store messages; under an idempotency key, those without an id of their own get one made of it."""
-        named = messages if once is None else _named(messages, f"{self.guard.key.id}:{once}")
+        named = messages if once is None else _named(messages, f"{ONCE}{self.guard.key.id}:{once}")
         with self.guard.passing("add", "write", self.guard.reach(given)) as passage:
             receipt = await self.guard.service.memory.add(named, **options, **passage.ids)
             passage.saw(receipt.ids)
@@ -46,7 +47,7 @@ class Writing:
         self, triples: list[object], given: Given, options: Options, once: str | None = None
     ) -> Receipt:
         """Store triples; under an idempotency key as `add` does."""
-        named = triples if once is None else _named(triples, f"{self.guard.key.id}:{once}")
+        named = triples if once is None else _named(triples, f"{ONCE}{self.guard.key.id}:{once}")
         with self.guard.passing("add_triples", "write", self.guard.reach(given)) as passage:
             receipt = await self.guard.service.memory.add_triples(
                 cast("Sequence[object]", named), **options, **passage.ids
