@@ -76,6 +76,11 @@ class Guarded:
         self._wanted = dict(wanted)
         self._required = RequireInfo(tuple(wanted.items()))
 
+    @property
+    def bare(self) -> Store:
+        """The store itself, for facts that have nothing to do with entries."""
+        return self._store
+
     def commit(self, batch: Batch) -> Committed:
         """As the store's. Raises `NeedsMigration` for entries once another maker has the store."""
         if self._watch is None or not self._watch.on:

@@ -21,7 +21,7 @@ from engram.kernel.errors import Conflict, InvalidInput, NotFound
 from engram.kernel.protocols import Batch, PutInfo, RequireInfo, Store
 from engram.kernel.scope import Scope
 
-__all__ = ["EVERY", "RIGHTS", "Key", "KeyStore", "Secret", "matching"]
+__all__ = ["EVERY", "RIGHTS", "Key", "KeyStore", "Secret", "matching", "readable"]
 
 RIGHTS = ("metrics", "read", "write", "admin")
 """What a key may do, each including the one before it. `metrics` reaches nobody's memory."""
@@ -127,7 +127,7 @@ class Spread(Protocol):
 
 
 class KeyStore:
-    """The keys of one store; of a router they are in its directory. Blocking and thread-safe, as the store is."""
+    """The keys of a store; those of a router are in its directory. Blocking and thread-safe, as stores are."""
 
     def __init__(self, store: Store, clock: Clock = utc_now) -> None:
         self._store, self._clock = store.home if isinstance(store, Spread) else store, clock
@@ -249,6 +249,11 @@ class KeyStore:
         if text is None:
             raise NotFound(f"there is no key {id!r:.40}; engram keys lists them")
         return text
+
+
+def readable(token: str) -> bool:
+    """Whether it has a token's form, so that it may be that of a key which was made just now."""
+    return _TOKEN.fullmatch(token) is not None
 
 
 def matching(keys: Mapping[str, Key], token: str, now: datetime) -> Key | None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from engram.aio import AsyncMemory
 from engram.engine.core import Core
+from engram.engine.identity import Guarded
 from engram.observe.meters import Meters
 from engram.serve.audit import Audit
-from engram.serve.keys import Key, KeyStore, matching
+from engram.serve.keys import Key, KeyStore, matching, readable
 from engram.serve.limits import Buckets, Limits
 from engram.serve.problems import TooMany, Unauthorized
 from engram.serve.replays import Replays
@@ -21,7 +22,7 @@ __all__ = ["Keyring", "Service"]
 
 _FRESH = 1.0  # seconds that keys are taken as they were read
 _STALE = 5.0  # after which a request waits for them to be read again
-_NEW = 0.2  # a key that is not known may have been made since
+_NEW = 0.2  # for how long a key that is not known cannot have been made since
 
 
 class Keyring:
@@ -38,8 +39,11 @@ class Keyring:
         """The key of a token, where it may be used now."""
         await self._at_most(_FRESH, _STALE)
         found = matching(self._keys, token, self._core.now())
-        if found is None and time.monotonic() - self._read > _NEW:
-            await self.refresh()
+        if found is None and readable(token):
+            before = self._read
+            await asyncio.sleep(before + _NEW - time.monotonic())
+            if self._read == before:  # else another request has read them meanwhile
+                await self.refresh()
             found = matching(self._keys, token, self._core.now())
         return found
 
@@ -79,7 +83,9 @@ class Service:
 
     def __post_init__(self) -> None:
         self.core: Core = self.memory._bound.core  # noqa: SLF001 - jobs, changes and keys are no calls of the face
-        self.keyring = Keyring(KeyStore(self.core.store, self.core.clock), self.core)
+        store = self.core.store
+        bare = store.bare if isinstance(store, Guarded) else store
+        self.keyring = Keyring(KeyStore(bare, self.core.clock), self.core)
         self.traffic = Traffic(self.core.watch, Meters(self.core) if Meters.possible() else None)
         self.replays = Replays()
         self.streams = asyncio.Semaphore(self.limits.streams)

@@ -73,6 +73,11 @@ class Directory:
         """What changes whenever the directory does."""
         return self._store.sequence()
 
+    @property
+    def store(self) -> Store:
+        """The store that the directory is kept in."""
+        return self._store
+
     def info(self) -> Mapping[str, str]:
         """Facts about the directory's own store."""
         return self._store.info()

@@ -13,6 +13,7 @@ __all__ = ["joined", "problems"]
 
 _SUMS = ("bytes", "versions", "staged")
 _OWN = ("format", "tag", "created")
+_OF_SERVICE = "key"  # a service's keys are in the directory; a database may have some of its own
 
 
 def joined(members: Members) -> dict[str, str]:
@@ -56,4 +57,6 @@ def problems(members: Members) -> list[str]:
 
 
 def _facts(info: Mapping[str, str]) -> set[str]:
-    return {key for key in info if key not in RESERVED and not is_fact(key)}
+    return {
+        key for key in info if key not in RESERVED and not is_fact(key) and not key.startswith(_OF_SERVICE)
+    }

@@ -140,6 +140,11 @@ class RouterStore(RoutedCandidates):
         found = self._everywhere(lambda store, _: store.scopes(), None, lambda item: item[0].tenant)
         return sorted(found, key=lambda item: sortable(item[0]))
 
+    @property
+    def home(self) -> Store:
+        """Where facts are kept that concern no tenant and no database, such as a service's keys."""
+        return self.members.directory.store
+
     def info(self) -> Mapping[str, str]:
         """Facts about the store: what all databases agree on, and the sums of what they count."""
         return facts.joined(self.members)
