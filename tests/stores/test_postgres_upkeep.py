@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from engram.stores.postgres.store import PostgresStore
 from engram.stores.postgres.target import target_of
 from engram.testing.builders import a_record, day
 from engram.testing.contract_records import put_one
-from postgres import in_schema, schemas
+from postgres import SERVER, in_schema, schemas
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed")
 
@@ -156,6 +157,24 @@ class TestMigrations:
             reader.execute("COMMIT")
             thread.join()
         assert migrated == [str(LATEST + 1)]
+
+    @pytest.mark.skipif(SERVER is not None, reason="makes a role on the tests' own server")
+    def test_who_does_not_own_the_tables_asks_for_the_owner(self, url: str) -> None:
+        role = f"guest_{os.getpid()}"
+        theirs = url.replace("postgres@", f"{role}@", 1)
+        with raw(url) as link:
+            link.execute(f"CREATE ROLE {role} LOGIN")
+            link.execute("SELECT admit(%s)", (role,))
+            try:
+                with pytest.raises(NeedsMigration, match="engram migrate as"):
+                    opened(theirs, WIDER)
+                opened(url, WIDER).close()
+                with closing(opened(theirs, WIDER)) as new, closing(open_store(theirs)) as old:
+                    self.works(new)
+                    self.works(old)
+            finally:
+                link.execute(f"DROP OWNED BY {role}")
+                link.execute(f"DROP ROLE {role}")
 
     def test_a_schema_of_something_else_is_left_alone(self, postgres_server: str) -> None:
         schema = next(schemas())

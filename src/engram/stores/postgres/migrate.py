@@ -110,6 +110,11 @@ def migrate(link: Link, target: Target, steps: Sequence[Migration], first: Calla
             f"{target.place}: its tables are of format {number}, and cannot be brought to {latest} through a "
             "pooler; run engram migrate with the url of the database itself, without pgbouncer=true"
         )
+    if 0 < number < latest and not _row(link, _SQL["owned"], (f"{target.schema}.formats",))[0]:
+        raise NeedsMigration(
+            f"{target.place} is of format {number}, and this engram works with {latest}; run engram migrate as "
+            "the owner of its tables: older engrams go on meanwhile"
+        )
     for step in steps:
         if step.number > number:
             _apply(link, target, step, latest, first)

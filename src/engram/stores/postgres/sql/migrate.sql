@@ -11,6 +11,9 @@ SELECT to_regclass(%s) IS NOT NULL, EXISTS (
 -- name: latest
 SELECT number, readable_by FROM formats ORDER BY number DESC LIMIT 1
 
+-- name: owned
+SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)
+
 -- name: hurry
 SELECT set_config('lock_timeout', '2s', true)
 
