@@ -285,6 +285,16 @@ def test_a_function_in_a_condition_sees_no_other_rows(site: Site) -> None:
         assert heard == ["acme"]
 
 
+def test_what_the_database_refuses_says_what_to_do(site: Site) -> None:
+    with closing(site.opened("acme")) as store:
+        with pytest.raises(Forbidden, match="name its own"):
+            store.commit(Batch((Put(a_record("forged", scope=BOLT)),)))
+        with pytest.raises(Forbidden, match="name the tenant"):
+            store.commit(Batch((PutInfo("tended", "now"),)))
+    with pytest.raises(Forbidden, match="open it once as its owner"):
+        open_store(site.as_role(site.url, "acme") + "_not_there")
+
+
 class TestTheLibraryBoundToATenant:
     """`?tenant=acme`: other tenants are not there, whatever is asked for."""
 

@@ -46,10 +46,25 @@ _ADVICE: tuple[tuple[str, type[EngramError], str], ...] = (
     ("58", StoreError, "the database could not read or write a file; see its log"),
 )
 
+_DENIED = (
+    ("denied for database", "there is no store yet, and the role may not make it; open it once as its owner"),
+    (
+        'policy for table "info"',
+        "a role of one tenant may not change that fact about the whole store; name the tenant, or be another",
+    ),
+    (
+        "row-level security",
+        "the role may not write what is another tenant's; name its own (tenant=, --tenant)",
+    ),
+)
+
 
 def translation(error: psycopg.Error | OSError, place: str) -> EngramError:
     """The error that says what to do about `error`; `place` names the store without its password."""
     state = getattr(error, "sqlstate", None) or ""
+    for part, advice in _DENIED if state == "42501" else ():
+        if part in str(error):
+            return Forbidden(f"{place}: {advice} ({_first(error)})")
     for start, kind, advice in _ADVICE:
         if state.startswith(start):
             return kind(f"{place}: {advice} ({_first(error)})")

@@ -112,7 +112,7 @@ def migrate(link: Link, target: Target, steps: Sequence[Migration], first: Calla
         )
     if 0 < number < latest and not _row(link, _SQL["owned"], (f"{target.schema}.formats",))[0]:
         raise NeedsMigration(
-            f"{target.place} is of format {number}, and this engram works with {latest}; run engram migrate as "
+            f"{target.place} is of format {number}, this engram works with {latest}; run engram migrate as "
             "the owner of its tables: older engrams go on meanwhile"
         )
     for step in steps:
