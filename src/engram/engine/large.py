@@ -2,103 +2,50 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engram.engine.lookups import ByFact, ByLikeness, ByName, Lookups
 from engram.kernel.clock import micros
 from engram.kernel.preselect import Among, Census, Matching, Preselecting
-from engram.kernel.protocols import Position, Select, Store
+from engram.kernel.protocols import Entry, Position, Store
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
 from engram.operators.retrieval.candidates import ScopeColumns
+from engram.operators.retrieval.mapped import ALONE, LEXICAL, ONE
 from engram.operators.retrieval.near import Near, best_of
 from engram.operators.retrieval.pool import Pool
 from engram.operators.retrieval.preselect import Breadth, preselected
 from engram.operators.retrieval.query import Parts, Query, term
-from engram.operators.retrieval.stated import Alike, Named, Reading, Stated
+from engram.operators.retrieval.signals import SIGNALS
 
 __all__ = ["LARGE", "LargeIndex", "Larges"]
 
 LARGE = 100_000
 """Records of a scope above which a store that can is asked for candidates (`engram bench ann`)."""
 
-_PAGE = 5000
-_NAMED = ("fact", "entity")
+_KEPT = 64  # scopes
 _SESSION = 2
 _TURNS = Breadth(each=80, sample=100)
 _HOLDING = 60  # drawn of those that hold the query's rare words
 _SESSIONS = Breadth(each=20, more=1.0, sample=0, reach=256)
 
 
-class Lookups:
-    """The exact look-ups of a large scope: read when first asked for, then following the store."""
-
-    def __init__(self, store: Store, scope: Scope) -> None:
-        self._store, self._scope = store, scope
-        self._maps = (Stated(), Named(), Alike())
-        self._seen: Position | None = None
-        self._lock = threading.Lock()
-
-    def facts(self, subject: str, relation: str, read: Reading) -> list[str]:
-        """The ids of the facts of a subject and relation."""
-        with self._lock:
-            return self._followed()[0].ids(subject, relation, read)
-
-    def entities(self, name: str, read: Reading) -> list[str]:
-        """The ids of the entities of a name."""
-        with self._lock:
-            return self._followed()[1].ids(name, read)
-
-    def alike(self, name: str, read: Reading) -> list[str]:
-        """The ids of the entities whose names are alike."""
-        with self._lock:
-            return self._followed()[2].ids(name, read)
-
-    def names(self, name: str) -> list[str]:
-        """Names of entities that are nearly this one."""
-        with self._lock:
-            return self._followed()[1].like(name)
-
-    def _followed(self) -> tuple[Stated, Named, Alike]:
-        position = self._store.sequence(self._scope.tenant)
-        if self._seen is None or self._seen.erasures != position.erasures:
-            self._maps = (Stated(), Named(), Alike())
-            self._begin()
-        else:
-            self._go_on(self._seen.last)
-        self._seen = position
-        return self._maps
-
-    def _begin(self) -> None:
-        after = None
-        while True:
-            asked = Select(scope=self._scope, kinds=_NAMED, after=after, limit=_PAGE)
-            page = self._store.select(asked)
-            for held in self._maps:
-                for kind in _NAMED:
-                    held.note(kind, [record.id for record in page if record.kind == kind])
-            if len(page) < _PAGE:
-                return
-            after = page[-1].arrival
-
-    def _go_on(self, after: int) -> None:
-        while page := self._store.entries(self._scope, after=after, limit=_PAGE):
-            for held in self._maps:
-                held.follow(page)
-            after = page[-1].sequence
+Samples = dict[tuple[Among, int, int], dict[str, list[Entry]]]
+"""The neighbours of entries drawn evenly, by what was asked for."""
 
 
 @dataclass
 class _Held:
-    """What is held of a scope: its figures at a position of the store, and its look-ups."""
+    """What is held of a scope: figures and a sample of it at a position of the store, and its look-ups."""
 
     position: Position
     census: Census | None
     lookups: Lookups
+    samples: Samples = field(default_factory=dict)
 
 
 class Larges:
@@ -130,7 +77,15 @@ class Larges:
         held = self._followed(self._preselecting, scope)
         if held.census is None or held.census.turns <= self._above:
             return None
-        return LargeIndex(self._preselecting, held.lookups, scope, self._dimensions, self._aside, held.census)
+        return LargeIndex(
+            self._preselecting,
+            held.lookups,
+            scope,
+            self._dimensions,
+            self._aside,
+            held.census,
+            samples=held.samples,
+        )
 
     def clear(self) -> None:
         """Forget everything, after an erasure."""
@@ -148,30 +103,16 @@ class Larges:
         census = store.census(scope, Among(self._now(), aside=self._aside))
         lookups = Lookups(self._store, scope) if held is None else held.lookups
         held = self._held[scope] = _Held(position, census, lookups)
+        if len(self._held) > _KEPT:
+            self._held.pop(next(iter(self._held)), None)
         return held
-
-
-class _Facts:
-    def __init__(self, lookups: Lookups) -> None:
-        self.ids = lookups.facts
-
-
-class _Names:
-    def __init__(self, lookups: Lookups) -> None:
-        self.ids = lookups.entities
-        self.like = lookups.names
-
-
-class _Likeness:
-    def __init__(self, lookups: Lookups) -> None:
-        self.ids = lookups.alike
 
 
 class LargeIndex:
     """A large scope as its store preselects it (`engram.operators.retrieval.searched.Searched`).
 
-    Thread-safe: every question reads what it needs, nothing is kept but the look-ups. It stands for the
-    scope at one position of the store; `census` are its figures then.
+    Thread-safe: every question reads what it needs, nothing is kept but the look-ups and `samples`. It stands
+    for the scope at one position of the store; `census` are its figures then.
     """
 
     def __init__(
@@ -183,12 +124,14 @@ class LargeIndex:
         aside: Collection[str],
         census: Census,
         breadth: Breadth | None = None,
+        samples: Samples | None = None,
     ) -> None:
         self._store, self._scope, self._dimensions = store, scope, dimensions
         self._aside = tuple(sorted(aside))
         self._census = census
         self._breadth = breadth or _TURNS
-        self.stated, self.named, self.alike = _Facts(lookups), _Names(lookups), _Likeness(lookups)
+        self.samples = {} if samples is None else samples
+        self.stated, self.named, self.alike = ByFact(lookups), ByName(lookups), ByLikeness(lookups)
 
     def __len__(self) -> int:
         return self._census.turns
@@ -216,7 +159,8 @@ class LargeIndex:
         for part in (_Side(self, among, self._census), side if self._asks(kinds) else None):
             if part is None:
                 continue
-            pool = part.pool(query, vector, parts, times, level, self._at(level), depth)
+            names = tuple(signals) or tuple(SIGNALS)
+            pool = part.pool(query, vector, parts, times, level, names, self._at(level, names), depth)
             found.append(
                 pool.score(
                     query,
@@ -290,10 +234,15 @@ class LargeIndex:
         found.sort()
         return [(told.time, told.id) for told in found[max(0, len(found) - (last or len(found))) :]]
 
-    def _at(self, level: int) -> Breadth:
-        """How many are looked at: what is beside a find is a candidate too, a session is read whole."""
+    def _at(self, level: int, signals: Sequence[str]) -> Breadth:
+        """How many are looked at: what is beside a find is a candidate too, a session is read whole.
+
+        Where every signal is of a turn alone, nothing beside it is read.
+        """
         if level == _SESSION:
             return _SESSIONS
+        if level == 0 and signals and ALONE.issuperset(signals):
+            return replace(ONE if len(signals) == 1 else self._breadth, reach=0)
         reach = self._breadth.reach
         return replace(self._breadth, reach=2 * reach, spread=reach)
 
@@ -322,33 +271,46 @@ class _Side:
         parts: Parts | None,
         times: Sequence[tuple[int, int]],
         level: int,
+        signals: Sequence[str],
         breadth: Breadth,
         depth: int,
     ) -> Pool:
-        """The candidates of a query with their neighbours."""
+        """The candidates of a query with their neighbours; what no signal needs is not asked for."""
         pool = Pool(self._index._dimensions, self)  # noqa: SLF001
         if level:
             self._among = replace(self._among, kinds=("episode",))
+        lexical, focus = _any(signals, *LEXICAL), _any(signals, "focus_")
+        dense = _any(signals, "dense_") or not lexical
         reading = pool.read(query)
-        spoken = [max(0, term(word)) for word, _ in parts or ()]
+        spoken = [max(0, term(word)) for word, _ in parts or () if focus]
         self.often(np.concatenate((reading.terms, reading.pairs, np.array(spoken, np.uint32))))
         rarest = reading.terms[np.argsort(self.often(reading.terms), kind="stable")]
-        direction = None if parts is None else pool.direction(parts)
+        direction = None if parts is None or not focus else pool.direction(parts)
         weights = preselected(
             self,
-            (vector, direction),
-            rarest,
+            (vector if dense or (focus and direction is None) else None, direction),
+            rarest if lexical else rarest[:0],
             times,
             turns=self.census.turns,
             breadth=breadth,
             depth=depth,
         )
-        wide = {*weights} - {*self._even}
-        reach = [breadth.reach if id in wide else breadth.reach - breadth.spread for id in weights]
-        stretches = self._store.around(self._scope, list(weights), reach)
         held = self._matching
-        pool.fill(stretches, weights, breadth.spread, np.array(held.terms, np.uint32), held.held)
+        rare = np.array(held.terms, np.uint32)
+        pool.fill(self._stretches(weights, breadth), weights, breadth.spread, rare, held.held)
         return pool
+
+    def _stretches(self, weights: Mapping[str, float], breadth: Breadth) -> list[list[Entry]]:
+        """The candidates among their neighbours; those of the sample as they were when it was read."""
+        samples, narrow = self._index.samples, breadth.reach - breadth.spread
+        key = replace(self._among, now=0), breadth.sample, narrow
+        if self._even and key not in samples:
+            found = self._store.around(self._scope, self._even, [narrow] * len(self._even))
+            samples[key] = dict(zip(self._even, found, strict=True))
+        even = samples.get(key, {})
+        wide = [id for id, each in weights.items() if each == 1 or id not in even]
+        near = self._store.around(self._scope, wide, [breadth.reach] * len(wide))
+        return near + [even[id] for id, each in weights.items() if each != 1 and id in even]
 
     def often(self, terms: NDArray[np.uint32]) -> NDArray[np.int64]:
         """In how many turns each term stands."""
@@ -377,3 +339,7 @@ class _Side:
         """About `k` of all and some of those that hold the words, each drawn evenly."""
         self._even = self._store.sample(self._scope, k, self._among) if k else []
         return [*self._even, *self._matching.drawn]
+
+
+def _any(signals: Sequence[str], *starts: str) -> bool:
+    return any(name.startswith(starts) for name in signals)
