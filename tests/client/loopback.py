@@ -30,6 +30,7 @@ class Loopback:
         self.url = ""
         self.apps: dict[str, App] = {}
         self.memories: list[AsyncMemory] = []
+        self.given: list[Memory] = []
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Hand a request on."""
@@ -39,10 +40,12 @@ class Loopback:
         raw = scope["raw_path"].split(b"/", 2)[2]
         await self.apps[name]({**scope, "path": f"/{rest}", "raw_path": b"/" + raw}, receive, send)
 
-    def serve(self, memory: AsyncMemory, **key: str) -> tuple[str, str]:
+    def serve(
+        self, memory: AsyncMemory, rights: str = "admin", tenant: str = "*", users: str = "*"
+    ) -> tuple[str, str]:
         """Serve a memory: its url, and a key, of everything unless it says otherwise."""
         service = Serving(memory, Audit(None), WIDE)
-        _, token = service.keyring.store.create(**{"rights": "admin", "tenant": "*", **key})
+        _, token = service.keyring.store.create(rights=rights, tenant=tenant, users=users)
         name = f"m{len(self.apps)}"
         self.apps[name] = build(service)
         self.memories.append(memory)
@@ -54,6 +57,7 @@ class Loopback:
         place, token = self.serve(served)
         memory = Memory(place, key=token)
         object.__setattr__(memory._bound, "place", _Seen(Service(place, token), served._bound.core))
+        self.given.append(memory)
         return memory
 
 
@@ -89,5 +93,7 @@ def loopback() -> Iterator[Loopback]:
         finally:
             server.should_exit = True
             thread.join(PATIENCE)
+            for given in made.given:
+                given.close()
             for memory in made.memories:
                 memory._bound.core.close()

@@ -78,7 +78,8 @@ Url = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="The store: sqlite:///path or postgresql://host/db. Default: ENGRAM_URL, or a file of yours.",
+        help="The store: sqlite:///path or postgresql://host/db; or https://host, a service, whose key is "
+        "in ENGRAM_KEY. Default: ENGRAM_URL, or a file of yours.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
@@ -164,7 +165,7 @@ def opened(context: typer.Context, url: str | None, *, new: bool = False) -> Mem
 
     opening: Opening = context.obj
     return Memory(
-        _address(url or opening.url, new=new),
+        _place(url or opening.url, new=new),
         policy=opening.policy,
         embedder=opening.embedder,
         model=opening.model,
@@ -184,6 +185,13 @@ def opened_core(context: typer.Context, url: str | None, *, new: bool = False) -
         model=opening.model,
         reranker=opening.reranker,
     )
+
+
+def _place(url: str | None, *, new: bool) -> str | None:
+    """The url of a service itself, or as `_address`."""
+    from engram.client.service import is_service
+
+    return url if is_service(url) else _address(url, new=new)
 
 
 def _address(url: str | None, *, new: bool) -> str | None:

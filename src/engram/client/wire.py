@@ -9,7 +9,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from socket import gaierror
@@ -286,7 +286,7 @@ class AsyncWire:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._settings = _settings(service)
-        self._held: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+        self._held: _Held | None = None
         self.closed = False
 
     async def say(self, talk: Talk[T]) -> T:
@@ -305,7 +305,7 @@ class AsyncWire:
         sent, rounds = _Sent.of(self.service, request), Rounds(self.service, request)
         while True:
             try:
-                response = await self._client().request(**sent.named())
+                response = await (await self._client()).request(**sent.named())
             except httpx.TransportError as error:
                 await asyncio.sleep(rounds.pause(failed(self.service, error)))
                 continue
@@ -337,7 +337,7 @@ class AsyncWire:
         sent, rounds = _Sent.of(self.service, request), Rounds(self.service, request)
         named = sent.named() | {"headers": {**sent.headers, **headers}}
         while True:
-            client = self._client()
+            client = await self._client()
             try:
                 response = await client.send(client.build_request(**named), stream=True)
                 if not response.is_success:
@@ -353,16 +353,35 @@ class AsyncWire:
     async def close(self) -> None:
         """Close all connections."""
         held, self._held, self.closed = self._held, None, True
-        if held is not None and held[0] is asyncio.get_running_loop():
-            await held[1].aclose()
+        if held is not None and held.loop is asyncio.get_running_loop():
+            await held.life.aclose()
 
-    def _client(self) -> httpx.AsyncClient:
+    async def _client(self) -> httpx.AsyncClient:
         if self.closed:
             raise StoreError(_CLOSED)
         loop = asyncio.get_running_loop()
-        if self._held is None or self._held[0] is not loop:
-            self._held = loop, httpx.AsyncClient(**self._settings)
-        return self._held[1]
+        if self._held is None or self._held.loop is not loop:
+            client = httpx.AsyncClient(**self._settings)
+            self._held = _Held(loop, client, _living(client))
+            await anext(self._held.life)
+        return self._held.client
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The connections of one event loop, and what closes them when it ends."""
+
+    loop: asyncio.AbstractEventLoop
+    client: httpx.AsyncClient
+    life: AsyncGenerator[None, None]
+
+
+async def _living(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    """Closes the client when it is closed itself: a loop that ends does that to what is left of these."""
+    try:
+        yield
+    finally:
+        await client.aclose()
 
 
 def _broken(service: Service, error: httpx.TransportError) -> BrokeOff:

@@ -19,6 +19,7 @@ __all__ = ["keeper_of", "open_store"]
 
 GROUP = "engram.stores"
 _POSTGRES = ("postgresql", "postgres")
+_SERVICES = ("http", "https")
 _BUILT_IN = {
     "ram": "engram.stores.ram:open_ram",
     "router": "engram.stores.router:open_router",
@@ -41,7 +42,7 @@ def open_store(
         raise ConfigError(f"durability: {durability!r} is unknown; it may be 'process' or 'power'")
     if not url or ":" not in url:
         raise ConfigError(f"url: {plain_url(url or '')!r} is no store; it may be {_known()}")
-    scheme = url.partition(":")[0].lower()
+    scheme = _scheme(url)
     if (opener := _opener(scheme)) is not None:
         return cast("Store", opener(url, durability=durability, clock=clock, seed=seed))
     raise ConfigError(f"url: no store is installed for {scheme!r}; it may be {_known()}")
@@ -52,7 +53,7 @@ def keeper_of(url: str) -> Keeper | None:
 
     Raises `ConfigError` for a url that names no store of its kind.
     """
-    scheme = url.partition(":")[0].lower()
+    scheme = _scheme(url)
     if scheme in _POSTGRES:
         from engram.stores.postgres import keeper_of_postgres
 
@@ -63,6 +64,16 @@ def keeper_of(url: str) -> Keeper | None:
     from engram.stores.sqlite.store import path_of
 
     return SqliteKeeper(path_of(url))
+
+
+def _scheme(url: str) -> str:
+    """What a url begins with. Raises `ConfigError` for a service, which has a store and is none."""
+    scheme = url.partition(":")[0].lower()
+    if scheme in _SERVICES:
+        raise ConfigError(
+            f"url: {plain_url(url)} is a service, and this needs the store itself; do it where the store lies"
+        )
+    return scheme
 
 
 @cache
