@@ -40,6 +40,7 @@ NOT_RUN = {
     r"engram .*\bsentence-transformers:": "downloads a model",
     r"engram .*\bopenai:": "asks a server",
     r"engram serve\b": "goes on until it is stopped; tests/serve starts it",
+    r"engram (--\S+ \S+ )*mcp\b(?!.*--json)": "goes on until its client goes; tests/serve starts it",
     r"curl\b": "asks that service",
     r"docker run\b": "fetches an image",
 }

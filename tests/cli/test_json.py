@@ -118,6 +118,7 @@ CALLS = [
     "keys rotate KEY",
     "keys revoke KEY --yes",
     "forget --user nobody --yes",
+    "mcp --user ana",
     "top --once",
     "audit --file AUDIT",
 ]

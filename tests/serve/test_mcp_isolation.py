@@ -227,6 +227,19 @@ def test_a_key_that_may_read_changes_nothing(attack: Attack) -> None:
     asyncio.run(talk())
 
 
+def test_a_key_for_metrics_reads_nothing(attack: Attack) -> None:
+    async def talk() -> None:
+        attack.service.key("meter", rights="metrics", tenant="*")
+        async with attack.service.client("meter", "?tenant=acme&user_id=ana") as client:
+            for tool in TOOLS.values():
+                id = {"memory_id": attack.record} if "memory_id" in tool.takes.model_fields else {}
+                safe(await refused(client, tool.name, {**EXAMPLES[tool.name], **id}), attack)
+            with pytest.raises(MCPError, match="right 'read'"):
+                await client.read_resource("engram://recent")
+
+    asyncio.run(talk())
+
+
 def test_a_key_that_is_revoked_meanwhile_reaches_nothing_more(attack: Attack) -> None:
     async def talk() -> None:
         id = attack.service.key("brief", rights="write", tenant="acme", users="brief")

@@ -140,7 +140,7 @@ class Guarded:
     """`Calls` through a guard: of a key over HTTP, of the options on standard input and output."""
 
     def __init__(self, guard: Guard, reach: Reach) -> None:
-        if not reach.writes:
+        if guard.key.may("write") and not reach.writes:
             guard.key = replace(guard.key, rights="read")
         self._reach = reach
         self._reading, self._writing = Reading(guard), Writing(guard)
