@@ -247,7 +247,7 @@ class Wire:
         content: Callable[[], Iterable[bytes]] | None,
     ) -> httpx.Response:
         sent, rounds = _Sent.of(self.service, request), Rounds(self.service, request)
-        named = sent.named() | {"headers": {**sent.headers, **headers}}
+        named: dict[str, Any] = sent.named() | {"headers": {**sent.headers, **headers}}
         while True:
             if content is not None:
                 named["content"] = content()
@@ -335,7 +335,7 @@ class AsyncWire:
 
     async def _begun(self, request: Request, headers: Mapping[str, str]) -> httpx.Response:
         sent, rounds = _Sent.of(self.service, request), Rounds(self.service, request)
-        named = sent.named() | {"headers": {**sent.headers, **headers}}
+        named: dict[str, Any] = sent.named() | {"headers": {**sent.headers, **headers}}
         while True:
             client = await self._client()
             try:
