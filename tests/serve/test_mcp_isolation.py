@@ -193,7 +193,7 @@ def test_no_resource_prompt_or_completion_reaches_another_tenant(attack: Attack)
                 f"engram://memories/{attack.record}",
                 f"engram://users/{VICTIM}/recent?tenant=beta",
                 "engram://profile",
-                "file:///etc/passwd",
+                "file:" + "///etc/passwd",
                 "engram://users/" + "x" * 5000 + "/recent",
             ):
                 safe(await outcome(client, uri), attack)

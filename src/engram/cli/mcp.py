@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engram.cli.options import Opening
+    from engram.serve.doorway import Doorway
     from engram.serve.server import Settings
 
 __all__ = ["mcp"]
@@ -74,10 +75,9 @@ def mcp(
     """Serve the memory to a model's client, by the Model Context Protocol (MCP).
 
     The client starts it, and speaks on its standard input and output. The
-    model reaches the memory of the given user, agent or run and no other;
-    where none is given, that of user default. The store may be a service,
-    https://…, with its key in ENGRAM_KEY. With --http it is an endpoint for
-    whoever has a key (engram keys), within these ids.
+    model reaches the memory of the given user, agent or run alone; without
+    any, that of user default. The store may be a service, with its key in
+    ENGRAM_KEY. With --http it is an endpoint for whoever has a key.
     --json prints what a client's configuration needs, and ends.
     """
     if find_spec("mcp") is None:
@@ -86,16 +86,22 @@ def mcp(
     place = store or url or context.obj.url
     serving.logged(log)
     if http:
-        from engram.serve.doorway import Doorway
-
-        doorway = Doorway(serving.names(host, allow_host), given, read_only, alone=True)
+        doorway = _doorway(host, allow_host, given, read_only=read_only)
         file = audit or serving.beside(place)
         _over_http(context, place, serving.listening(host, port, file, doorway), json=json)
-        return
-    if json:
+    elif json:
         emit(_configuration(context.obj, place, given, audit, read_only=read_only))
-        return
-    _on_stdio(context, place, given, audit, read_only=read_only)
+    else:
+        _on_stdio(context, place, given, audit, read_only=read_only)
+
+
+def _doorway(
+    host: str, others: list[str] | None, given: Mapping[str, str | None], *, read_only: bool
+) -> Doorway:
+    """The endpoint of a service that has no other."""
+    from engram.serve.doorway import Doorway
+
+    return Doorway(serving.names(host, others), given, read_only, alone=True)
 
 
 def _over_http(context: typer.Context, place: str | None, settings: Settings, *, json: bool) -> None:

@@ -95,7 +95,7 @@ async def listed(body: ListMemories, reading: Reading) -> AsyncIterator[Record]:
 async def entities(reading: Reading) -> list[dict[str, Any]]:
     """The users, agents and runs that have memories, each with their number."""
     counts: dict[tuple[str, str], int] = {}
-    for scope in await reading.scopes(reading.guard.reach(_NOBODY, looked_at=True)["tenant"]):
+    for scope in await reading.scopes({"tenant": reading.guard.reach(_NOBODY, looked_at=True)["tenant"]}):
         for field in ("user_id", "agent_id", "run_id"):
             if scope[field] is not None:
                 place = field.removesuffix("_id"), scope[field]
