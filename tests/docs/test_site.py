@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 
 import engram
+from engram.client import AsyncClient
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the reference shows; everything else may change at any time.
@@ -27,6 +28,7 @@ PUBLIC = {
             "policy", "preselect", "protocols", "record", "schema", "scope", "triple",
         )
     ),
+    "engram.client",
     "engram.formats",
     "engram.models",
     "engram.models.prices",
@@ -51,10 +53,10 @@ PUBLIC = {
 }  # fmt: skip
 INTERNAL = re.compile(
     r"engram\.(aio|aview|bench|bound|cli|config|engine|memory|operators|serve|upkeep|view|kernel\.(show|text))\b"
-    r"|engram\.(formats|models|stores|policies)\.\w+"
+    r"|engram\.(client|formats|models|stores|policies)\.\w+"
     r"|engram\.testing\.(contract_\w+|driven|rules|strategies)"
 )
-TWINS = (engram.AsyncMemory, engram.AsyncView)  # their methods are those of Memory and View
+TWINS = (engram.AsyncMemory, engram.AsyncView, AsyncClient)  # their methods are those of their twins
 BUILD = "import conftest, mkdocs.__main__ as mkdocs; mkdocs.cli()"  # conftest closes the network
 
 
