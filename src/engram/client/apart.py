@@ -133,8 +133,10 @@ class AsyncFar(_Apart):
         **named: P.kwargs,
     ) -> T:
         """Have the service run a program."""
-        done: T = await self.wire.say(TALKS[program](*args, **named))
-        return done
+        with self.watch.call(program.__name__) as event:
+            done: T = await self.wire.say(TALKS[program](*args, **named))
+            event.gave(done)
+            return done
 
     async def call(
         self, function: Callable[Concatenate[Core, P], T], /, *args: P.args, **named: P.kwargs
@@ -142,8 +144,10 @@ class AsyncFar(_Apart):
         """Have the service carry a call out."""
         if function in MOVES:
             return await asyncio.to_thread(self._blocking.call, function, *args, **named)
-        done: T = await self.wire.say(TALKS[function](*args, **named))
-        return done
+        with self.watch.call(function.__name__) as event:
+            done: T = await self.wire.say(TALKS[function](*args, **named))
+            event.gave(done)
+            return done
 
     async def close(self) -> None:
         """Close the connections."""

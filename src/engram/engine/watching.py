@@ -18,7 +18,7 @@ from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect, Task
 from engram.kernel.protocols import Batch, Embedder, Put
 
-__all__ = ["CALLS", "Watch", "counted", "embedded", "tracing"]
+__all__ = ["CALLS", "Watch", "carried", "counted", "embedded", "tracing"]
 
 CALLS: Final = frozenset(
     ("add", "add_triples", "ask", "cited", "context", "edit", "export", "forget", "get", "get_all", "graph",
@@ -46,7 +46,7 @@ _UNSEEN: Final = nullcontext(_Unseen("call", ""))
 
 @dataclass
 class Watch:
-    """Who watches one open memory; `policy` and `store` (the url's scheme) are said of every event.
+    """Who watches one open memory; `policy` (where known) and `store` (a scheme) are said of every event.
 
     `provider` is a tracer provider of OpenTelemetry, `None` for the one that the program has set up.
     """
@@ -66,8 +66,8 @@ class Watch:
         watchers = (*self._spans(), *self.watchers)
         if not watchers:
             return nullcontext(Event(what, name))
-        event = Event(what, name, {"policy": self.policy, "store": self.store})
-        event.say(**facts)
+        event = Event(what, name)
+        event.say(policy=self.policy or None, store=self.store, **facts)
         return _told(event, watchers)
 
     def call(self, name: str) -> AbstractContextManager[Event]:
@@ -76,12 +76,7 @@ class Watch:
 
     def owing(self) -> dict[str, Any]:
         """What the journal of a job that is owed now begins with: the trace, where there is one."""
-        if not self._spans():
-            return {}
-        from engram.engine.spans import traceparent
-
-        found = traceparent()
-        return {} if found is None else {TRACE: found}
+        return dict(carried()) if self._spans() else {}
 
     def effects(self, perform: Perform) -> Perform:
         """`perform`, with an event for each effect of a policy."""
@@ -137,13 +132,19 @@ def counted(batch: Batch) -> dict[str, Fact]:
     return dict(Counter(names))
 
 
-def tracing() -> dict[str, str]:
-    """The ids of the trace and span that are current, for a line of the log; nothing outside of one."""
+def carried() -> dict[str, str]:
+    """The header that tells a service which trace asks it; nothing outside of one."""
     if _API not in sys.modules:
         return {}
     from engram.engine.spans import traceparent
 
-    _, trace, span, _ = (traceparent() or "---").split("-")
+    found = traceparent()
+    return {} if found is None else {TRACE: found}
+
+
+def tracing() -> dict[str, str]:
+    """The ids of the trace and span that are current, for a line of the log; nothing outside of one."""
+    _, trace, span, _ = carried().get(TRACE, "---").split("-")
     return {"trace_id": trace, "span_id": span} if trace else {}
 
 
