@@ -15,6 +15,7 @@ from traitlets.config import Config
 from engram import AsyncMemory, Memory
 from engram.bound import Bound
 from engram.config import open_core
+from engram.engine.place import Here
 
 TALK = """
 from engram import Memory
@@ -127,8 +128,8 @@ def test_the_asynchronous_faces_do_too() -> None:
 def test_a_password_in_the_url_is_not_shown() -> None:
     core = open_core("ram:", policy="rrf")
     core.url = "postgresql://ada:s3cr3t@db.example/m?sslpassword=s3cr3t"
-    assert "s3cr3t" not in Bound(core).shown("Memory")
-    assert "ada:***@db.example/m" in Bound(core).shown("Memory")
+    assert "s3cr3t" not in Bound(Here(core)).shown("Memory")
+    assert "ada:***@db.example/m" in Bound(Here(core)).shown("Memory")
     core.close()
 
 

@@ -18,6 +18,7 @@ from engram.kernel.clock import parse_time, utc_now
 from engram.kernel.errors import InvalidInput, NotFound
 from engram.kernel.record import Hit, Record
 from engram.kernel.scope import DEFAULT_TENANT, SCOPE_FIELDS, Scope
+from engram.kernel.show import moment as shown
 from engram.operators.answering import Answer
 from engram.operators.graph.subgraph import Graph
 from engram.operators.packing import Context
@@ -48,7 +49,8 @@ class Then:
         return {name: time.isoformat() for name, time in given.items() if time is not None}
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {time}" for name, time in self.params.items())
+        given = {"valid": self.valid, "known": self.known}
+        return ", ".join(f"{name} {shown(time)}" for name, time in given.items() if time is not None)
 
 
 def whose(scope: Scope | None) -> dict[str, str]:
