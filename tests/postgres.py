@@ -16,7 +16,16 @@ from typing import Any
 
 import pytest
 
-__all__ = ["SERVER", "Server", "in_schema", "own_folder", "schemas", "server_in", "shared_server"]
+__all__ = [
+    "SERVER",
+    "Server",
+    "drop_schema",
+    "in_schema",
+    "own_folder",
+    "schemas",
+    "server_in",
+    "shared_server",
+]
 
 SERVER = os.environ.get("ENGRAM_TEST_POSTGRES")
 """The url of a server to use instead, for a role that may make schemas; read before tests hide it."""
@@ -120,6 +129,12 @@ def own_folder(name: str) -> Path:
 def in_schema(url: str, schema: str) -> str:
     """The url of a store in a schema of its own."""
     return f"{url}{'&' if '?' in url else '?'}schema={schema}"
+
+
+def drop_schema(url: str, name: str) -> None:
+    """Remove a schema of a test's."""
+    with import_module("psycopg").connect(url, autocommit=True) as link:
+        link.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
 def schemas() -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +21,16 @@ from engram import Memory, ModelError
 from engram.kernel.drive import Perform
 from engram.kernel.policy import Policy
 from engram.testing.faults import Crash, Faulty
+from postgres import drop_schema, in_schema, own_folder, schemas, server_in
+from routed import routed
 
-SEEDS = range(12)
+FULL = bool(os.environ.get("ENGRAM_FULL"))
+SEEDS, SOME = range(12), 1
+POLICIES = (Facts(), Digest(), Counting())
+CASES = [(name, policy) for name in ("ram", "sqlite") for policy in POLICIES]
+CASES += [
+    (name, policy) for name in ("postgres", "router") for policy in (POLICIES if FULL else POLICIES[:1])
+]
 
 
 def shortest(prompt: str) -> str:
@@ -35,34 +47,81 @@ def with_faults(memory: Memory, seed: int, rate: float) -> None:
     memory._bound.core.around = around
 
 
-@pytest.mark.parametrize("policy", [Facts(), Digest(), Counting()], ids=lambda policy: policy.name)
-def test_faults_at_any_effect_lose_and_double_nothing(tmp_path: Path, policy: Policy) -> None:
+@pytest.fixture(scope="module")
+def both_servers(postgres_server: str) -> Iterator[tuple[str, str]]:
+    """Two servers' urls with ENGRAM_FULL, else the shared server's twice."""
+    if not FULL:
+        yield postgres_server, postgres_server
+        return
+    second = server_in(own_folder(f"faults-{os.getpid()}"))
+    yield postgres_server, second.url
+    second.stop()
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Makes up urls of stores that are not there yet."""
+    made: list[tuple[str, str]] = []
+
+    def on(server: str) -> str:
+        made.append((server, next(schemas())))
+        return in_schema(*made[-1])
+
+    if request.param == "ram":
+        yield lambda: "ram:"
+        return
+    if request.param == "sqlite":
+        numbers = count()
+        yield lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db"
+        return
+    one, two = request.getfixturevalue("both_servers")
+    yield (lambda: on(one)) if request.param == "postgres" else (lambda: routed(on(one), on(one), on(two)))
+    for server, schema in made:
+        drop_schema(server, schema)
+
+
+@pytest.mark.parametrize(("place", "policy"), CASES, indirect=["place"])
+def test_faults_at_any_effect_lose_and_double_nothing(place: Callable[[], str], policy: Policy) -> None:
     struck = Counter[str]()
-    for seed in SEEDS:
-        url, clock = f"sqlite:///{tmp_path / f'{policy.name}-{seed}.db'}", Ticking()
-        acknowledged: list[str] = []
-        said = [f"thing {number % 3} is {number}" for number in range(6)]
-        left = list(said)
-        for attempt in range(100):
-            if not left:
-                break
-            with Memory(url, policy=policy, model=ScriptedModel(shortest), clock=clock, seed=seed) as memory:
-                with_faults(memory, seed * 100 + attempt, 0.15)
-                try:
-                    while left:
-                        message = {"content": left[0], "id": left[0]}
-                        memory.add(message, user_id="u")
-                        acknowledged.append(left.pop(0))
-                        memory.search("thing", user_id="u")
-                except Crash:
-                    struck["crash"] += 1
-                    clock.skip(seconds=30)
-                except ModelError:
-                    struck["model"] += 1
-        with Memory(url, policy=policy, model=ScriptedModel(shortest), clock=clock, seed=seed) as memory:
-            finish(memory, clock)
-            check(memory, policy, said, acknowledged)
-    assert struck["crash"] >= 10
+    url = place()
+    seeds = SEEDS if FULL or url.startswith("sqlite") else SEEDS[:SOME]
+    for seed in seeds:
+        struck += life(url, policy, seed)
+        url = place()
+    assert struck["crash"] >= max(1, len(seeds) * 2 // 3)
+
+
+def life(url: str, policy: Policy, seed: int) -> Counter[str]:
+    """Six texts are told and looked for, whatever strikes; how often what struck."""
+    struck, clock = Counter[str](), Ticking()
+
+    def opened() -> Memory:
+        return Memory(url, policy=policy, model=ScriptedModel(shortest), clock=clock, seed=seed)
+
+    acknowledged: list[str] = []
+    said = [f"thing {number % 3} is {number}" for number in range(6)]
+    left = list(said)
+    lasting = opened() if url == "ram:" else None
+    for attempt in range(100):
+        if not left:
+            break
+        with nullcontext(lasting) if lasting is not None else opened() as memory:
+            with_faults(memory, seed * 100 + attempt, 0.15)
+            try:
+                while left:
+                    memory.add({"content": left[0], "id": left[0]}, user_id="u")
+                    acknowledged.append(left.pop(0))
+                    memory.search("thing", user_id="u")
+            except Crash:
+                struck["crash"] += 1
+                clock.skip(seconds=30)
+            except ModelError:
+                struck["model"] += 1
+    with lasting or opened() as memory:
+        memory._bound.core.around = None
+        finish(memory, clock)
+        check(memory, policy, said, acknowledged)
+    return struck
 
 
 def finish(memory: Memory, clock: Ticking) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -47,7 +46,7 @@ from engram.stores.sqlite import SqliteStore
 from engram.testing.builders import START, a_record
 from engram.testing.contract import StoreContract
 from engram.testing.machine import SideBySide
-from postgres import in_schema, own_folder, schemas, server_in
+from postgres import drop_schema, in_schema, own_folder, schemas, server_in
 from routed import routed
 
 _numbers = itertools.count()
@@ -97,12 +96,6 @@ class TestRouterOverServers(StoreContract):
         yield lambda **options: open_store(url, **options)
         for place, name in places:
             drop_schema(place, name)
-
-
-def drop_schema(url: str, name: str) -> None:
-    """Remove a schema of a test's."""
-    with import_module("psycopg").connect(url, autocommit=True) as link:
-        link.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
 class RouterBesideRam(SideBySide):
