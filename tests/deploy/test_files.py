@@ -33,10 +33,10 @@ MANIFESTS = [path for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")) if 
 FOREIGN = {"OPENBLAS_NUM_THREADS", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "ENGRAM_NAME"}
 
 
-def ran(*command: str | Path) -> None:
-    """Run a linter, which finds nothing."""
+def wrong(*command: str | Path) -> str:
+    """What a linter, or another program, says is wrong."""
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return f"{done.returncode}: {done.stdout}{done.stderr}" if done.returncode else ""
 
 
 def manifests() -> list[dict[str, Any]]:
@@ -72,22 +72,24 @@ def calls() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_the_dockerfile_is_linted() -> None:
-    ran(BIN / "hadolint", DEPLOY / "Dockerfile")
+    assert not wrong(BIN / "hadolint", DEPLOY / "Dockerfile")
 
 
 def test_the_compose_file_fits_its_schema() -> None:
-    ran(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose/compose.yaml")
+    assert not wrong(
+        BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose/compose.yaml"
+    )
 
 
 def test_the_kubernetes_example_fits_its_schemas() -> None:
-    ran(BIN / "kubernetes-validate", "--strict", *MANIFESTS)
+    assert not wrong(BIN / "kubernetes-validate", "--strict", *MANIFESTS)
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.sh")), ids=lambda path: path.name)
 def test_scripts_can_be_read_and_run(path: Path) -> None:
     assert os.access(path, os.X_OK)
     assert "set -euo pipefail" in path.read_text()
-    ran("bash", "-n", path)
+    assert not wrong("bash", "-n", path)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there")
@@ -95,9 +97,9 @@ def test_units_are_sound_and_closed(tmp_path: Path) -> None:
     copies = [tmp_path / unit.name for unit in UNITS]
     for unit, copy in zip(UNITS, copies, strict=True):
         copy.write_text(unit.read_text().replace("/opt/engram/bin/engram", str(BIN / "engram")))
-    ran("systemd-analyze", "verify", *copies)
+    assert not wrong("systemd-analyze", "verify", *copies)
     for copy in copies:  # in tenths; a unit without any protection has 96
-        ran("systemd-analyze", "security", "--offline=true", "--threshold=15", copy)
+        assert not wrong("systemd-analyze", "security", "--offline=true", "--threshold=15", copy)
 
 
 @pytest.mark.parametrize(
@@ -193,9 +195,9 @@ def test_secrets_of_the_compose_file_are_made_by_its_script(tmp_path: Path) -> N
         pytest.skip("openssl is not there")
     script = tmp_path / "secrets.sh"
     shutil.copy(DEPLOY / "compose" / "secrets.sh", script)
-    ran("bash", script)
+    assert not wrong("bash", script)
     before = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-    ran("bash", script)
+    assert not wrong("bash", script)
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == before
     assert {f"secrets/{name}" for name in before} == {
         secret["file"] for secret in COMPOSE["secrets"].values()
