@@ -28,19 +28,32 @@ CHUNK = 10
 Line = dict[str, Any]
 
 
-def lives(case: Any, seeds: list[int]) -> list[Line]:
-    """The lives of some seeds, in folders of their own."""
+def lives(case: Any, seeds: list[int], url: str | None = None) -> list[Line]:
+    """The lives of some seeds, in folders of their own, or in schemas of the database at `url`."""
     lines: list[Line] = []
     for seed in seeds:
         line: Line = {"policy": case.name, "replies": case.replies, "seed": seed}
         with tempfile.TemporaryDirectory(dir=_shared_memory()) as folder:
             try:
-                lived = TESTS.live(case, seed, Path(folder))
+                lived = TESTS.live(
+                    case, seed, Path(folder), url=None if url is None else _schema(url, case, seed)
+                )
             except TESTS.Violation as violation:
                 lines.append({**line, "violation": str(violation)})
                 continue
         lines.append({**line, "effects": lived.effects, "struck": dict(lived.struck)})
     return lines
+
+
+def _schema(url: str, case: Any, seed: int) -> str:
+    """The url of an empty store for one life."""
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    name = f"life_{case.name}_{case.replies}_{seed}".replace("+", "_")
+    with psycopg.connect(url, autocommit=True) as link:
+        link.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
+    return f"{url}{'&' if '?' in url else '?'}schema={name}"
 
 
 def _shared_memory() -> str | None:
@@ -86,6 +99,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2000, help="lives for each policy")
     parser.add_argument("--policy", default="all", help="names, with commas between them, or all")
     parser.add_argument("--log", type=Path, default=Path("fault_runs.jsonl"), help="what has been led so far")
+    parser.add_argument("--url", help="a PostgreSQL database to lead them in, instead of SQLite files")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     chosen = TESTS.cases(None if given.policy == "all" else given.policy.split(","))
@@ -93,7 +107,9 @@ def main() -> int:
     done = [json.loads(line) for line in given.log.read_text().splitlines()] if given.log.exists() else []
     done = [line for line in done if line["policy"] in names and line["seed"] < given.seeds]
     with given.log.open("a") as log, ProcessPoolExecutor(given.processes) as pool:
-        waiting = [pool.submit(lives, case, seeds) for case, seeds in owed(chosen, given.seeds, done)]
+        waiting = [
+            pool.submit(lives, case, seeds, given.url) for case, seeds in owed(chosen, given.seeds, done)
+        ]
         for future in as_completed(waiting):
             for line in future.result():
                 done.append(line)

@@ -93,9 +93,12 @@ def cases(names: list[str] | None = None) -> list[Case]:
     return found
 
 
-def live(case: Case, seed: int, folder: Path, rate: float = 0.04) -> Lived:
-    """Lead the life of that seed in an empty folder. Raises `Violation`, naming case and seed."""
-    life = _Life(case, seed, f"sqlite:///{folder / 'm.db'}", rate)
+def live(case: Case, seed: int, folder: Path, rate: float = 0.04, url: str | None = None) -> Lived:
+    """Lead the life of that seed in an empty folder, or in the store at `url`, which is not there yet.
+
+    Raises `Violation`, naming case and seed.
+    """
+    life = _Life(case, seed, url or f"sqlite:///{folder / 'm.db'}", rate)
     try:
         life.lead()
         life.finish()
