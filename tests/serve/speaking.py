@@ -66,9 +66,10 @@ def spoken(folder: Path, *options: str) -> Iterator[Spoken]:
 
 
 @asynccontextmanager
-async def started(url: str, *options: str) -> AsyncIterator[Client]:
+async def started(url: str, *options: str, key: str | None = None) -> AsyncIterator[Client]:
     """A client that has started `engram mcp` on its standard input and output."""
-    server = StdioServerParameters(command=ENGRAM, args=["--url", url, "mcp", *options])
+    shown = None if key is None else {"ENGRAM_KEY": key}
+    server = StdioServerParameters(command=ENGRAM, args=["mcp", url, *options], env=shown)
     async with Client(server, read_timeout_seconds=PATIENCE) as client:
         yield client
 

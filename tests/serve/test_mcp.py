@@ -239,6 +239,27 @@ def test_a_key_of_several_says_whose_memory_is_meant(service: Spoken) -> None:
     asyncio.run(talk())
 
 
+def test_a_memory_that_is_a_service_is_reached_from_standard_input(service: Spoken) -> None:
+    """The service's key decides, beside the options; its audit has the calls."""
+    id = service.key("far", rights="write", tenant="house", users="far-*")
+
+    async def talk() -> None:
+        async with started(service.process.url, "--user", "far-1", key=service.keys["far"]) as client:
+            added = await told(client, "add_memory", text="Ana moved to Lisbon.")
+            found = await told(client, "search_memories", query="Where is Ana?")
+            assert [item["id"] for item in found["results"]] == [added["results"][0]["id"]]
+            assert "Lisbon" in await read(client, "engram://recent")
+            assert "Lisbon" in (await told(client, "get_context", query="Ana"))["text"]
+            assert "alone" in await refused(client, "get_memories", {"user_id": "ana"})
+            assert "no record" in await refused(client, "get_memory", {"memory_id": "nothing"})
+            dry = await told(client, "delete_all_memories")
+            assert (await told(client, "delete_all_memories", confirm=dry["count"]))["erased"]
+
+    asyncio.run(talk())
+    mine = [entry["call"] for entry in service.audited() if entry["key"] == id]
+    assert mine == ["add", "search", "get_all", "context", "get", "forget", "forget", "forget"]
+
+
 @contextmanager
 def speak(url: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     """`engram mcp` as a process whose lines a test writes and reads itself."""
