@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,19 +62,11 @@ def audit(
     It reads the audit's file, and files that it was rotated into beside it.
     Over HTTP an admin's key is shown what it reaches: GET /engram/v1/audit.
     """
-    from engram.cli.serve import beside
     from engram.serve.trail import Wanted
 
-    path = file or beside(url or context.obj.url)
-    if path is None or not path.exists():
-        where = "" if path is None else f" at {path}"
-        raise NotFound(f"there is no audit{where}; engram serve writes one, and --file names another")
-    first, last = (
-        None if text is None else parse_time(moment_of(text, name), name)[0]
-        for name, text in (("--since", since), ("--until", until))
-    )
     ids = {name: str(id) for name, id in scope(user, agent, run, tenant).items() if id is not None}
-    lines, damaged = _read(path, Wanted(first, last, key, call, record, ids), limit)
+    wanted = Wanted(_time(since, "--since"), _time(until, "--until"), key, call, record, ids)
+    lines, damaged = _read(_file(file, url or context.obj.url), wanted, limit)
     if damaged:
         complain(f"{damaged} line{'s' if damaged != 1 else ''} of the audit cannot be read")
     if json:
@@ -83,6 +76,21 @@ def audit(
         _show(lines)
     else:
         complain("no line of the audit fits")
+
+
+def _file(named: Path | None, url: str | None) -> Path:
+    """The audit's file, by default the one beside the store. Raises `NotFound`."""
+    from engram.cli.serve import beside
+
+    path = named or beside(url)
+    if path is None or not path.exists():
+        where = "" if path is None else f" at {path}"
+        raise NotFound(f"there is no audit{where}; engram serve writes one, and --file names another")
+    return path
+
+
+def _time(text: str | None, name: str) -> datetime | None:
+    return None if text is None else parse_time(moment_of(text, name), name)[0]
 
 
 def _read(path: Path, wanted: Wanted, limit: int) -> tuple[list[Line], int]:

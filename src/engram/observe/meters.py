@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from engram.engine.core import Core
@@ -103,17 +104,9 @@ class Meters:
 
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
-    @contextmanager
-    def watch(self, event: Event) -> Iterator[None]:
+    def watch(self, event: Event) -> AbstractContextManager[object]:
         """The watcher of the memory."""
-        began, outcome = time.perf_counter(), "ok"
-        try:
-            yield
-        except BaseException as error:
-            outcome = type(error).__name__
-            raise
-        finally:
-            self._count(event, outcome, time.perf_counter() - began)
+        return _Timed(lambda outcome, seconds: self._count(event, outcome, seconds))
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -185,6 +178,21 @@ class Meters:
             meter = self._meters[name]
             found = self._children[name, labels] = meter.labels(*labels) if labels else meter
         return found
+
+
+class _Timed:
+    """What tells how a block ended, `ok` or the class of its error, and how many seconds it took."""
+
+    def __init__(self, told: Callable[[str, float], None]) -> None:
+        self._told, self._began = told, time.perf_counter()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._told("ok" if kind is None else kind.__name__, time.perf_counter() - self._began)
 
 
 def _number(event: Event, name: str) -> float:
