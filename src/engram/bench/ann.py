@@ -27,26 +27,38 @@ def measure(
     step: Callable[[str], object] = str,
     *,
     layout: str = "graph",
+    url: str | None = None,
 ) -> Iterator[Figure]:
     """Figures as they come, for a scope of each size; `step` is told what is under way.
 
     With `keep` the stores stay in that folder, and those that are there already are used again. `layout` is
-    "graph" (usearch's) or "lists" (on disk). Raises
-    `ConfigError` without usearch, `StoreError` where a measuring process fails.
+    "graph" (usearch's) or "lists" (on disk). With `url` they are on that PostgreSQL, each in a schema of its
+    own, where they stay, and the indexes are pgvector's. Raises `ConfigError` without usearch, and for a url
+    that names a schema where there are several sizes; `StoreError` where a measuring process fails.
     """
-    if not available():
+    if url is None and not available():
         raise ConfigError("bench ann needs usearch: pip install 'engram[ann]'")
+    if url is not None and "schema=" in url and len(sizes) > 1:
+        raise ConfigError("the url names a schema, which is of one size: leave it out, or give --n one")
     one_thread()
     for n in sizes:
         held = TemporaryDirectory() if keep is None else nullcontext(str(keep / str(n)))
         with held as folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             step(f"a store of {n:,} records and its index")
-            made = _probe("make", folder, n, layout)
+            more = (layout,) if url is None else (layout, _schema(url, n))
+            made = _probe("make", folder, n, *more)
             step(f"{n:,} records, exactly")
-            exact = _probe("exact", folder, n)
+            exact = _probe("exact", folder, n, *more)
             step(f"{n:,} records, approximately")
-            yield from figures(n, made, exact, _probe("approximate", folder, n))
+            yield from figures(n, made, exact, _probe("approximate", folder, n, *more))
+
+
+def _schema(url: str, n: int) -> str:
+    """The url of the store for `n` records: in the schema that `url` names, else in one of its own."""
+    if "schema=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}schema=engram_bench_{n}"
 
 
 def _probe(role: str, folder: str, n: int, *more: str) -> dict[str, Any]:

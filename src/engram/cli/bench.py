@@ -164,13 +164,18 @@ def ann(
     layout: Annotated[
         Layout, typer.Option(help="How vectors are laid out: usearch's graph, or lists on disk.")
     ] = Layout.graph,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="On this PostgreSQL, in schemas engram_bench_N, which stay there."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Search in large scopes: exact, approximate, and the bare index library.
 
     Made-up turns go into a SQLite file, the index into a file beside it;
-    it needs the extra ann. Recall is the share of what exact search finds.
-    Times are of the processor: other programs do not lengthen them.
+    it needs the extra ann. With --url both are in that database, with
+    pgvector. Recall is the share of what exact search finds. Times are of
+    the processor: other programs do not lengthen them.
     """
     from engram.bench import report
     from engram.bench.ann import measure
@@ -178,7 +183,7 @@ def ann(
 
     found = []
     with status() as say:
-        for figure in measure(numbers(n), keep, say, layout=layout.value):
+        for figure in measure(numbers(n), keep, say, layout=layout.value, url=url):
             found.append(figure)
             if json:
                 print(report.json_line(figure.to_dict()), flush=True)

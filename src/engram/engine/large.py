@@ -51,7 +51,8 @@ class _Held:
 class Larges:
     """Which scopes are large, above `above` records, and how they are searched.
 
-    `check` raises where the store's entries are of another embedder now than those that were opened.
+    `above` may be set. `check` raises where the store's entries are of another embedder now than those that
+    were opened.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Larges:
         now: Callable[[], int],
         check: Callable[[], None],
     ) -> None:
-        self._store, self._preselecting, self._above = store, preselecting, above
+        self._store, self._preselecting, self.above = store, preselecting, above
         self._dimensions, self._aside = dimensions, tuple(sorted(aside))
         self._now, self._check = now, check
         self._held: dict[Scope, _Held] = {}
@@ -75,7 +76,7 @@ class Larges:
         if self._preselecting is None:
             return None
         held = self._followed(self._preselecting, scope)
-        if held.census is None or held.census.turns <= self._above:
+        if held.census is None or held.census.turns <= self.above:
             return None
         return LargeIndex(
             self._preselecting,
@@ -98,7 +99,7 @@ class Larges:
             return held
         if held is None or held.position.erasures != position.erasures:
             self._check()
-        elif held.census and held.census.turns + position.last - held.position.last <= self._above:
+        elif held.census and held.census.turns + position.last - held.position.last <= self.above:
             return held  # it cannot have become large: whatever came took a sequence
         census = store.census(scope, Among(self._now(), aside=self._aside))
         lookups = Lookups(self._store, scope) if held is None else held.lookups

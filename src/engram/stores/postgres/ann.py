@@ -24,7 +24,7 @@ from engram.stores.postgres.connection import Database, Session
 from engram.stores.postgres.queries import queries
 from engram.stores.postgres.rows import digest
 
-__all__ = ["LARGE", "Candidates"]
+__all__ = ["LARGE", "Candidates", "breadth"]
 
 LARGE = 100_000
 """Open records of a tenant above which it should have indexes of its own."""
@@ -100,8 +100,7 @@ class Candidates:
         """About `k` entries near to each vector: (id, cosine), best first."""
         if k < 1 or not len(vectors):
             return [[] for _ in vectors]
-        width = min(_WIDEST, max(_NARROWEST, 2 * k))
-        breadth = {"ef": str(width), "most": str(_SCANNED), "probes": str(width // _PROBE)}
+        wide = breadth(k)
         asked, few = _asked(scope, among), self._few(scope, among)
         questions = [
             (
@@ -112,7 +111,7 @@ class Candidates:
         ]
 
         def near(session: Session) -> list[list[tuple[Any, ...]]]:
-            session.named(_SQL["breadth"], breadth)
+            session.named(_SQL["breadth"], wide)
             return session.ask(*questions)
 
         found = self._database.read(near, scope.tenant)
@@ -232,6 +231,12 @@ class Candidates:
         if held is not None and held.holds(last, erasures):
             return held
         return Measured(last, erasures, *_measure(session, scope, among))
+
+
+def breadth(k: int) -> dict[str, str]:
+    """How widely an index over vectors is looked through for `k` entries."""
+    width = min(_WIDEST, max(_NARROWEST, 2 * k))
+    return {"ef": str(width), "most": str(_SCANNED), "probes": str(width // _PROBE)}
 
 
 def _measure(session: Session, scope: Scope, among: Among) -> tuple[Census, float]:

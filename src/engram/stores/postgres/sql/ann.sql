@@ -68,7 +68,7 @@ SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan'
     set_config('enable_sort', 'off', true)
 
 -- name: around
--- LIMIT makes the database look up one after the other by index, whatever it estimates.
+-- LIMIT makes the database look up one after the other by key, whatever it estimates of other conditions.
 WITH asked AS MATERIALIZED (
     SELECT k.place, k.reach, n.*
     FROM unnest(%(ids)s::text[], %(reach)s::integer[]) WITH ORDINALITY AS k (id, reach, place)
@@ -95,8 +95,8 @@ WITH asked AS MATERIALIZED (
 )
 SELECT w.places, {columns}, 0, r.words, r.vector FROM wanted w CROSS JOIN LATERAL (
     SELECT * FROM records r
-    WHERE r.tenant = %(tenant)s AND r.id = w.id AND r.closed IS NULL AND r.known_end IS NULL AND {where} LIMIT 1
-) r
+    WHERE r.tenant = %(tenant)s AND r.id = w.id AND r.closed IS NULL AND r.known_end IS NULL LIMIT 1
+) r WHERE {where}
 
 -- name: void
 SELECT ann_void()
