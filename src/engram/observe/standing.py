@@ -103,7 +103,7 @@ class Standing:
         core, now = self._core, self._core.now()
         jobs = [(queue.state(core, job), job) for job in queue.owed(core, None)]
         counts = Counter(state for state, _ in jobs)
-        ages = dict.fromkeys(STATES, 0.0)
+        ages: dict[str, float] = dict.fromkeys(STATES, 0.0)
         for state, job in jobs:
             ages[state] = max(ages[state], (now - job.created).total_seconds())
         owners = {(job.owner or "").rpartition("/")[0] for state, job in jobs if state == "running"}
