@@ -307,36 +307,30 @@ def answers(
 
 def test_standard_output_is_the_protocols_alone_and_a_signal_ends_it(tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
+    options = ("--agent", "guide", "--read-only", "--log", "--audit", str(audit))
     lines = (
         *BEGIN,
         "this is no message",
         "[" * 100_000,
-        call(2, "get_memories"),
-        call(3, "add_memory", text="half a character: \ud800"),
-        call(4, "add_memory", text="Tea.", infer=False),
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+        call(3, "get_memories"),
+        call(4, "search_memories", query="half a character: \ud800"),
+        call(5, "add_memory", text="No."),
+        call(6, "delete_all_memories"),
     )
-    with speak(f"sqlite:///{tmp_path}/memory.db", "--log", "--audit", str(audit)) as child:
-        found = answers(child, lines, {1, 2, 4})
+    with speak(f"sqlite:///{tmp_path}/memory.db", *options) as child:
+        found = answers(child, lines, {1, 2, 3, 5, 6})
         child.send_signal(signal.SIGTERM)
         rest, errors = child.communicate(timeout=PATIENCE)
         assert child.returncode == 0
     assert found[1]["serverInfo"]["name"] == "engram"
-    assert found[2]["structuredContent"] == {"results": []}
-    assert found[4]["structuredContent"]["count"] == 1
+    assert [tool["name"] for tool in found[2]["tools"]] == READING
+    assert found[3]["structuredContent"] == {"results": []}
+    for id in (5, 6):
+        assert found[id]["isError"]
+        assert "right 'write'" in found[id]["content"][0]["text"]
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
     assert "Traceback" not in errors
     noted = [json.loads(line) for line in audit.read_text(encoding="utf-8").splitlines()]
-    assert ("get_all", "done", "stdio") in [(item["call"], item["outcome"], item["key"]) for item in noted]
-
-
-def test_it_reads_only_where_told_to_and_ends_with_its_input(tmp_path: Path) -> None:
-    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
-    lines = (*BEGIN, listing, call(3, "add_memory", text="No."), call(4, "delete_all_memories"))
-    with speak(f"sqlite:///{tmp_path}/memory.db", "--agent", "guide", "--read-only") as child:
-        found = answers(child, lines, {1, 2, 3, 4})
-        rest, errors = child.communicate(timeout=PATIENCE)
-        assert (child.returncode, rest, errors) == (0, "", "")
-    assert [tool["name"] for tool in found[2]["tools"]] == READING
-    for id in (3, 4):
-        assert found[id]["isError"]
-        assert "right 'write'" in found[id]["content"][0]["text"]
+    told = {(item["call"], item["outcome"], item["key"], item["scope"]["agent_id"]) for item in noted}
+    assert told >= {("get_all", "done", "stdio", "guide"), ("add", "Forbidden", "stdio", "guide")}

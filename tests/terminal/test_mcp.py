@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 
 import httpx
 
 from terminal.driver import CTRL_C, Terminal, drives
 
+CTRL_D = "\x04"
+
 
 @drives("mcp")
-def test_it_says_what_it_waits_for_and_ends_with_ctrl_c(terminal: Terminal) -> None:
+def test_it_says_what_it_waits_for_and_ends_with_its_input(terminal: Terminal) -> None:
     with terminal.but(120).talk("mcp", "--user", "ana") as talk:
         talk.until("Ctrl-C ends it")
-        talk.type(CTRL_C)
+        talk.type(CTRL_D)
     assert "a model's client starts this" in talk.seen.words
     assert "Traceback" not in talk.seen.raw
 
 
 @drives("mcp")
 def test_over_http_it_serves_mcp_alone(terminal: Terminal) -> None:
-    with terminal.but(120).cold().talk("mcp", "--http", "--port", "0", "--read-only") as talk:
+    with terminal.but(120).talk("mcp", "--http", "--port", "0", "--read-only") as talk:
         talk.until("audit: ")
         found = re.search(rb"(http://[\d.:]+/mcp); ", talk._bytes)
         token = re.search(rb"engram_[0-9a-f]{12}_[\w-]{43}", talk._bytes)
@@ -39,7 +40,7 @@ def test_over_http_it_serves_mcp_alone(terminal: Terminal) -> None:
         assert "add_memory" not in httpx.post(where, headers=shown, json=asked, timeout=60).text
         other = where.replace("/mcp", "/engram/v1/stats")
         assert httpx.get(other, headers=shown, timeout=60).status_code == 404
-        talk.child.kill(signal.SIGTERM)
+        talk.type(CTRL_C)
     assert talk.seen.lines[-1].endswith("stopped")
 
 
