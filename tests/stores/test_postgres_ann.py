@@ -14,7 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from annsite import ACME, BOLT, COUNT, NOW, Site
+from engram.config import load_policy
+from engram.engine import upkeep
+from engram.engine.core import Core
 from engram.kernel.clock import micros
+from engram.kernel.drive import run
 from engram.kernel.errors import ConfigError
 from engram.kernel.preselect import Among, Preselecting
 from engram.kernel.protocols import Batch, Close, Expunge, Mark, Put, Stage, Supersede, Switch
@@ -278,6 +282,20 @@ def test_nothing_of_it_is_left_after_a_purge(site: Site) -> None:
         assert [tenant for tenant, _ in ann_build.lacking(link, 100)] == ["acme"]
         ann_build.build(link, "acme")
         assert ann_build.lacking(link, 100) == []
+
+
+def test_tending_makes_what_a_tenant_lacks(site: Site) -> None:
+    """As the owner; anybody else is told by doctor who can."""
+    core = Core(site.store, load_policy("dense"), site.embedder, lambda: day(400), large=100)
+    with connect(site.store.target) as link, closing(site.opened("acme")) as acme:
+        ann_build.drop_vectors(link)
+        assert not acme.index("acme", 100)
+        assert not site.store.index("acme", 1 << 30)
+        assert ann_build.lacking(link, 100, "bolt") == []
+        assert [tenant for tenant, _ in ann_build.lacking(link, 100)] == ["acme"]
+        run(upkeep.tend(core, ACME, 0.0), core.performed)
+        assert ann_build.lacking(link, 100) == []
+    assert not site.store.index("acme", 100)
 
 
 class Other:

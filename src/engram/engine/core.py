@@ -23,7 +23,7 @@ from engram.kernel.drive import Perform
 from engram.kernel.effects import Effect, Task
 from engram.kernel.errors import NeedsMigration, StoreError
 from engram.kernel.policy import Policy
-from engram.kernel.preselect import Beside, Preselecting
+from engram.kernel.preselect import Beside, Indexing, Preselecting
 from engram.kernel.protocols import (
     AskingReranker,
     Embedder,
@@ -73,6 +73,7 @@ class Core:
         self.identity = identity(self.embedder)
         self.watch = Watch(self.policy.name, self.url.partition(":")[0])
         self.waking = self.store if isinstance(self.store, Waking) else None
+        self.indexing = self.store if isinstance(self.store, Indexing) else None
         beside = self.store.beside if isinstance(self.store, Beside) else None
         shelf = Shelf(self.store, beside, self.identity, self.embedder.dimensions, self.policy.aside)
         self.maker = Maker(shelf, self.large)

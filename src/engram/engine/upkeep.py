@@ -65,7 +65,8 @@ async def _emptied(core: Core, shift: Shift, bell: Bell, deadline: float | None)
 async def tend(core: Core, scope: Scope, patience: float = 60.0) -> Receipt:
     """Erase what has expired, finish pending work and purges, and let the policy tend each lane in scope.
 
-    For pending work it takes at most `patience` seconds. The files of large scopes are made, or made anew.
+    For pending work it takes at most `patience` seconds. The files of large scopes, or the indexes of
+    large tenants, are made, or made anew.
 
     What the policy decides for all lanes is one change set; where the memory changed meanwhile, the policy
     tends it again. Raises `Conflict` where it would take too much.
@@ -88,6 +89,8 @@ async def tend(core: Core, scope: Scope, patience: float = 60.0) -> Receipt:
     owed = erased or (await Task.of(core.store.info)).get("purge") == "pending"
     state = await Task.of(purge, core) if owed else None
     await Task.of(core.maker.tend, large_scopes(core.store, scope, core.large))
+    if core.indexing is not None:
+        await Task.of(core.indexing.index, scope.tenant, core.large)
     return Receipt(tuple(items), str(committed.change_set) if committed else None, usage=usage, purge=state)
 
 

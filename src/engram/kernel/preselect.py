@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from engram.kernel.protocols import Entry
 from engram.kernel.scope import Scope
 
-__all__ = ["Among", "Beside", "Census", "Matching", "Preselecting", "Told"]
+__all__ = ["Among", "Beside", "Census", "Indexing", "Matching", "Preselecting", "Told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,18 @@ class Preselecting(Protocol):
 
         Those of that `strength` at least, with `last` the last ones, with `run` those of exactly this
         user, agent and run.
+        """
+        ...
+
+
+@runtime_checkable
+class Indexing(Protocol):
+    """A store that preselects from indexes which somebody has to make."""
+
+    def index(self, tenant: str, above: int) -> bool:
+        """Make the indexes that a tenant with more than `above` records lacks; it may take long.
+
+        False where it lacks none, where somebody else is at it, or where this login or this server cannot.
         """
         ...
 

@@ -19,6 +19,7 @@ from typing import Any
 from engram.kernel.preselect import Among, Census, Matching, Told
 from engram.kernel.protocols import Entry
 from engram.kernel.scope import Scope
+from engram.stores.postgres import ann_build
 from engram.stores.postgres.conditions import Conditions
 from engram.stores.postgres.connection import Database, Session
 from engram.stores.postgres.queries import queries
@@ -190,6 +191,12 @@ class Candidates:
         values = {"asked": asked, "since": span[0], "until": span[1], "last": last, "strength": strength}
         rows = self._database.read(lambda session: session.ask((_SQL["told"], values))[0], scope.tenant)
         return [Told(*row) for row in rows]
+
+    def index(self, tenant: str, above: int) -> bool:
+        """Make the indexes that a tenant lacks; as the owner of the tables, and not through a pooler."""
+        if self._database.target.pooled or self._database.target.tenant:
+            return False
+        return self._database.bare(lambda link: ann_build.index(link, tenant, above))
 
     def _few(self, scope: Scope, among: Among) -> bool:
         """Whether so few entries are meant that all of them are compared faster, and exactly."""

@@ -13,15 +13,15 @@ from engram.kernel.errors import ConfigError, StoreError
 from engram.stores.postgres.connection import Link
 from engram.stores.postgres.queries import queries
 
-__all__ = ["GRAPH", "build", "drop_vectors", "lacking", "pgvector"]
+__all__ = ["build", "drop_vectors", "index", "lacking", "pgvector"]
 
 _SQL = queries("ann_build")
 _ASK = queries("ann")
 _PAGE = 2000
-_MEMORY = "1GB"
-_EFFORT = 128
-GRAPH = 300_000
-"""Records up to which a graph (HNSW) is made; above, an inverted file, in a twentieth of the time."""
+_LEAST = 1 << 28  # bytes of memory that making an index is given
+_LINKS = 700  # bytes that a vector of a graph takes besides its own while it is made
+_EFFORT, _LESS = 128, 64  # HNSW's `ef_construction`, the latter above `_MANY` records
+_MANY = 300_000
 _LIST = 1000  # records in a list of the inverted file that is made instead
 _VECTORS = "ann_v_"
 Step = Callable[[int, int | None], None]
@@ -36,9 +36,12 @@ def pgvector(link: Link) -> tuple[str | None, str | None]:
     return None, None if there is None else there[0]
 
 
-def lacking(link: Link, least: int) -> list[tuple[str, int]]:
-    """The tenants with more than `least` open records that lack indexes, and how many records each has."""
-    due = link.execute(_SQL["due"], {"least": least}).fetchall()
+def lacking(link: Link, least: int, tenant: str | None = None) -> list[tuple[str, int]]:
+    """The tenants with more than `least` open records that lack indexes, and how many records each has.
+
+    With `tenant` it alone is looked at.
+    """
+    due = link.execute(_SQL["due"], {"least": least, "tenant": tenant}).fetchall()
     whole = {row[0] for row in link.execute(_SQL["whole"]).fetchall()}
     filled = {row[0] for row in link.execute(_SQL["filled_tenants"]).fetchall()}
     return [
@@ -49,14 +52,15 @@ def lacking(link: Link, least: int) -> list[tuple[str, int]]:
 
 
 def build(
-    link: Link, tenant: str, step: Step | None = None, *, effort: int = _EFFORT, graph: int = GRAPH
+    link: Link, tenant: str, step: Step | None = None, *, effort: int | None = None, graph: int | None = None
 ) -> int:
     """Make what a tenant's searches need; nothing that is there is made again. How many entries there are.
 
     The link must be the owner's, outside a transaction. `step` is told how many records are done. `effort` is
-    HNSW's `ef_construction`: half of it takes half the time and misses more. With more than `graph` records
-    there is an inverted file instead (Jégou et al., doi:10.1109/TPAMI.2010.57). Raises `ConfigError` without
-    pgvector, `StoreError` where another process is at it.
+    HNSW's `ef_construction`: half of it takes half the time and misses more. With more than `graph` records,
+    or where a graph would take more than half of the server's `effective_cache_size` while it is made, there
+    is an inverted file instead (Jégou et al., doi:10.1109/TPAMI.2010.57), in a tenth of the time. Raises
+    `ConfigError` without pgvector, `StoreError` where another process is at it.
     """
     types = _extension(link)
     row = link.execute(_SQL["dimensions"], {"tenant": tenant}).fetchone()
@@ -109,13 +113,36 @@ def _fill(link: Link, types: str, values: dict[str, object], step: Step | None) 
             step(done, None)
 
 
-def _index(link: Link, types: str, tenant: str, dimensions: int, effort: int, graph: int) -> None:
+def index(link: Link, tenant: str, above: int) -> bool:
+    """Make the indexes of a tenant with more than `above` records that lacks some.
+
+    False where it lacks none, where the login does not own the tables, where there is no pgvector to be had,
+    or where another process is at it.
+    """
+    owner = link.execute(_SQL["owner"]).fetchone()
+    if owner is None or not owner[0] or pgvector(link) == (None, None):
+        return False
+    if tenant not in dict(lacking(link, above, tenant)):
+        return False
+    try:
+        build(link, tenant)
+    except (ConfigError, StoreError):
+        return False  # `engram doctor` says what is in the way
+    return True
+
+
+def _index(
+    link: Link, types: str, tenant: str, dimensions: int, effort: int | None, graph: int | None
+) -> None:
     """Make the tenant's indexes, while others write."""
-    link.execute(_SQL["memory"], {"memory": _MEMORY})
     found = link.execute(_SQL["rows"], {"tenant": tenant}).fetchone()
     rows = int(found[0]) if found else 0
+    room = int((link.execute(_SQL["room"]).fetchone() or (0,))[0])
+    wanted = rows * (2 * dimensions + _LINKS)
+    link.execute(_SQL["memory"], {"memory": f"{max(_LEAST, min(room, wanted)) >> 10}kB"})
     terms, vectors = _names(tenant)
-    kind = "index_vectors" if rows <= graph else "index_lists"
+    fits = wanted <= room if graph is None else rows <= graph
+    kind = "index_vectors" if fits else "index_lists"
     for statement, name in (("index_terms", terms), (kind, f"{vectors}{dimensions}")):
         link.execute(
             sql.SQL(_SQL[statement]).format(
@@ -123,7 +150,7 @@ def _index(link: Link, types: str, tenant: str, dimensions: int, effort: int, gr
                 tenant=sql.Literal(tenant),
                 types=sql.Identifier(types),
                 dimensions=sql.Literal(dimensions),
-                effort=sql.Literal(effort),
+                effort=sql.Literal(effort or (_EFFORT if rows <= _MANY else _LESS)),
                 lists=sql.Literal(max(1, rows // _LIST)),
             )
         )

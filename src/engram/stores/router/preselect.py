@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from engram.kernel.preselect import Among, Census, Matching, Preselecting, Told
+from engram.kernel.preselect import Among, Census, Indexing, Matching, Preselecting, Told
 from engram.kernel.protocols import Entry, Store
 from engram.kernel.scope import Scope
 from engram.stores.router.directory import Route
@@ -70,6 +70,14 @@ class RoutedCandidates:
     ) -> list[Told]:
         """When candidates were told, by (time, arrival)."""
         return self._asked(scope, lambda store: store.told(scope, span, among, last, strength, run))
+
+    def index(self, tenant: str, above: int) -> bool:
+        """Make the indexes that a tenant lacks, in its database."""
+
+        def made(store: Store) -> bool:
+            return isinstance(store, Indexing) and store.index(tenant, above)
+
+        return self._routed(tenant, made, empty=False)[1]
 
     def _asked(self, scope: Scope, ask: Callable[[Preselecting], list[T]]) -> list[T]:
         """What the tenant's database gives; nothing where it cannot be asked this way any more."""

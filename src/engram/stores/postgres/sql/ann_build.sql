@@ -2,7 +2,14 @@
 
 -- name: due
 SELECT r.tenant, count(*) FROM records r WHERE r.closed IS NULL AND r.known_end IS NULL
+    AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
 GROUP BY 1 HAVING count(*) > %(least)s ORDER BY 1
+
+-- name: owner
+SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('ann')
+
+-- name: room
+SELECT pg_size_bytes(current_setting('effective_cache_size')) / 2
 
 -- name: dimensions
 SELECT length(vector) - 4 FROM (
