@@ -11,11 +11,11 @@ from typing import Any, Self, TypeVar, Unpack
 
 from engram.aview import AsyncView
 from engram.bound import Bound, ScopeIds, as_ids
-from engram.client.apart import AsyncFar
 from engram.client.opening import opened
 from engram.client.service import Service
 from engram.engine import answer, check, graphs, hearing, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
+from engram.engine.core import Core
 from engram.engine.place import AsyncHere, AsyncPlace
 from engram.engine.progress import Progress, Stoppable
 from engram.engine.results import Imported, Left, Page, Receipt, Report
@@ -32,6 +32,15 @@ from engram.operators.packing import Context
 __all__ = ["AsyncMemory"]
 
 T = TypeVar("T")
+
+
+def _place(found: Service | Core) -> AsyncPlace:
+    """Where calls are carried out; what speaks to a service is loaded where there is one."""
+    if not isinstance(found, Service):
+        return AsyncHere(found)
+    from engram.client.apart import AsyncFar
+
+    return AsyncFar(found)
 
 
 class AsyncMemory:
@@ -69,9 +78,7 @@ class AsyncMemory:
             clock=clock,
             seed=seed,
         )
-        self._bound: Bound[AsyncPlace] = Bound(
-            AsyncFar(found) if isinstance(found, Service) else AsyncHere(found)
-        )
+        self._bound: Bound[AsyncPlace] = Bound(_place(found))
 
     def __repr__(self) -> str:
         return self._bound.shown("AsyncMemory")

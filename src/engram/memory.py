@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from engram.bound import Bound, ScopeIds, as_ids
-from engram.client.apart import Far
 from engram.client.opening import opened
 from engram.client.service import Service
 from engram.engine import answer, check, graphs, hearing, portable, read, revise, upkeep, write
 from engram.engine.chat import Chat
+from engram.engine.core import Core
 from engram.engine.place import Here, Place
 from engram.engine.progress import Progress
 from engram.engine.results import Imported, Left, Page, Receipt, Report
@@ -28,6 +28,15 @@ from engram.operators.packing import Context
 from engram.view import View
 
 __all__ = ["Memory"]
+
+
+def _place(found: Service | Core) -> Place:
+    """Where calls are carried out; what speaks to a service is loaded where there is one."""
+    if not isinstance(found, Service):
+        return Here(found)
+    from engram.client.apart import Far
+
+    return Far(found)
 
 
 class Memory:
@@ -75,7 +84,7 @@ class Memory:
             clock=clock,
             seed=seed,
         )
-        self._bound: Bound[Place] = Bound(Far(found) if isinstance(found, Service) else Here(found))
+        self._bound: Bound[Place] = Bound(_place(found))
 
     def __repr__(self) -> str:
         return self._bound.shown("Memory")
