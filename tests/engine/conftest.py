@@ -21,7 +21,7 @@ Open = Callable[..., Memory]
 
 ON_POSTGRES = frozenset({"test_add", "test_forget", "test_undo", "test_edges", "test_updates", "test_worker"})
 """The modules whose tests run on PostgreSQL as well; with `ENGRAM_FULL` set all do."""
-OVER_HTTP = frozenset({"test_forget", "test_undo", "test_updates", "test_triples"})
+OVER_HTTP = frozenset({"test_forget", "test_undo"})
 """The modules whose tests run over HTTP as well, on a server on loopback; with `ENGRAM_FULL` set all do."""
 NOT_OVER_HTTP = frozenset(
     {
