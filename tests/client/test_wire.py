@@ -106,7 +106,7 @@ def test_what_goes_on_failing_is_told() -> None:
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
-    with scripted(slow(HITS, 30), timeout=0.2) as (memory, server):
+    with scripted(slow(HITS, 60), timeout=1.0) as (memory, server):
         with pytest.raises(StoreError, match="has not answered in time; it may still do") as raised:
             memory.search("x", **ANA)
         assert isinstance(raised.value.__cause__, httpx.ReadTimeout)
