@@ -43,11 +43,11 @@ class Memory:
     """A memory: it keeps what was said, finds it again, and forgets it when told to.
 
     `url` is `ram:`, `sqlite:///path`, `postgresql://…` or `None` for one file in the platform's data
-    folder; or `https://…`, a service, whose `key` is given or stands in `ENGRAM_KEY`, and whose other settings
-    are given where it is started (`engram.client.Service` has those of reaching it). `policy` is a policy or its name, `embedder` one or a spec such as
-    `sentence-transformers:NAME`. `model` is a chat model, its spec such as `openai:gpt-5-mini`, or a `Chat`
-    with its settings; `reranker` one, or its spec. `schema` says which facts and entities are wanted of what
-    is said. `durability` is `process` (survives a killed process) or `power` (also a power loss).
+    folder; or `https://…`, a service, whose `key` is given or stands in `ENGRAM_KEY`, and whose other
+    settings are given where it is started (`engram.client.Service` has those of reaching it). `policy` is a
+    policy or its name, `embedder` one or a spec such as `sentence-transformers:NAME`. `model` is a chat
+    model, its spec such as `openai:gpt-5-mini`, or a `Chat` with its settings; `reranker` one, or its spec.
+    `schema` says which facts and entities are wanted of what is said. `durability` is `process` (survives a killed process) or `power` (also a power loss).
     `cache_mb` bounds the in-memory indexes, in MB. The same `clock`, `seed` and model replies give the
     same memory, byte for byte.
 
