@@ -52,7 +52,7 @@ PUBLIC = {
     ),
 }  # fmt: skip
 INTERNAL = re.compile(
-    r"engram\.(aio|aview|bench|bound|cli|config|engine|memory|operators|serve|upkeep|view|kernel\.(show|text))\b"
+    r"engram\.(aio|aview|bench|bound|cli|config|engine|memory|observe|operators|serve|upkeep|view|kernel\.(show|text))\b"
     r"|engram\.(client|formats|models|stores|policies)\.\w+"
     r"|engram\.testing\.(contract_\w+|driven|rules|strategies)"
 )
