@@ -47,9 +47,9 @@ class Memory:
     settings are given where it is started (`engram.client.Service` has those of reaching it). `policy` is a
     policy or its name, `embedder` one or a spec such as `sentence-transformers:NAME`. `model` is a chat
     model, its spec such as `openai:gpt-5-mini`, or a `Chat` with its settings; `reranker` one, or its spec.
-    `schema` says which facts and entities are wanted of what is said. `durability` is `process` (survives a killed process) or `power` (also a power loss).
-    `cache_mb` bounds the in-memory indexes, in MB. The same `clock`, `seed` and model replies give the
-    same memory, byte for byte.
+    `schema` says which facts and entities are wanted of what is said. `durability` is `process` (survives a
+    killed process) or `power` (also a power loss). `cache_mb` bounds the in-memory indexes, in MB. The same
+    `clock`, `seed` and model replies give the same memory, byte for byte.
 
     Every call takes the scope ids `tenant`, `user_id`, `agent_id`, `run_id` as keywords. Calls raise
     `InvalidInput` for arguments that cannot be taken, `StoreError` where the store fails, and

@@ -127,7 +127,7 @@ class Spread(Protocol):
 
 
 class KeyStore:
-    """The keys of a store; those of a router are in its directory. Blocking and thread-safe, as stores are."""
+    """The keys of a store; a router's are in its directory. Blocking and thread-safe, as stores are."""
 
     def __init__(self, store: Store, clock: Clock = utc_now) -> None:
         self._store, self._clock = store.home if isinstance(store, Spread) else store, clock
