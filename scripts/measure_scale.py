@@ -1,11 +1,12 @@
-"""What one tenant of N records costs on PostgreSQL: disk by part, making, queries by way, recall.
+"""What `engram bench ann --url` does not say of one tenant of N records on PostgreSQL.
 
-    python scripts/measure_scale.py postgresql://localhost/scratch [--rows 100000] [--queries 100]
+    python scripts/measure_scale.py postgresql://localhost/scratch [--rows 100000] [--texts words]
 
-Fills the store at the url with made-up turns of one tenant (what is there stays), in sessions of 20; of the
-users, one has 0.1 % of the sessions, one 1 %, one 10 % and one the rest. Makes the tenant's indexes, then
-asks: pgvector alone as engram asks it, engram over what the store preselects, and engram over everything in
-memory, which is the exact answer. Prints one JSON object a line.
+Disk by part, pgvector alone by how much of the tenant is asked about, and turns of words drawn one by one.
+Fills the store at the url with made-up turns (what is there stays), in sessions of 20; of the users, one has
+0.1 % of the sessions, one 1 %, one 10 % and one the rest. Makes the tenant's indexes, then asks: pgvector
+alone as engram asks it, engram over candidates, and engram over everything in memory, which is the exact
+answer. Prints one JSON object a line.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def _fill(core: Core, texts: str, tenant: str, rows: int) -> None:
         _say(filled=rows - held, seconds=round(time.perf_counter() - start))
 
 
-def _index(target: Target, tenant: str, effort: int) -> None:
+def _index(target: Target, tenant: str, effort: int | None) -> None:
     with connect(target) as link:
         start = time.perf_counter()
         rows = ann_build.build(link, tenant, effort=effort)
@@ -140,7 +141,7 @@ def _search(
     link: Link, memory: Memory, tenant: str, asked: list[str], above: int
 ) -> tuple[list[set[str]], dict[str, float]]:
     """The hits of each question, with scopes of more than `above` records preselected."""
-    memory._bound.core.larges._above = above  # noqa: SLF001 - to measure both ways with one store
+    memory._bound.core.larges.above = above  # noqa: SLF001 - to measure both ways with one store
     found, figures = _timed(link, asked, lambda text: memory.search(text, tenant=tenant, everyone=True, k=_K))
     return [{hit.id for hit in hits} for hits in found], {**figures, "resident_mb": _resident()}
 
@@ -190,7 +191,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--effort", type=int, default=128, help="HNSW's ef_construction")
+    parser.add_argument("--effort", type=int, help="HNSW's ef_construction")
     parser.add_argument("--texts", choices=("topics", "words"), default="topics")
     parser.add_argument("--tenant", default="scale")
     parser.add_argument("--policy", default="fusion")
