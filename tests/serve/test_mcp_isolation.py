@@ -285,6 +285,7 @@ def test_the_endpoint_takes_nothing_but_what_it_should(attack: Attack) -> None:
     assert problem(post(attack, "?tenant=beta")) == (403, "forbidden")
     assert problem(post(attack, "?user_id=other", key="team")) == (403, "forbidden")
     assert problem(post(attack, "?user_id=ana&user_id=ana")) == (400, "malformed")
+    assert problem(post(attack, "?agent_id=")) == (422, "invalid-input")
     assert problem(post(attack, "?everyone=1")) == (422, "invalid-input")
     assert problem(post(attack, content=b"[" * 100)) == (400, "malformed")
     assert problem(post(attack, content=b"x" * (17 << 20))) == (413, "too-large")

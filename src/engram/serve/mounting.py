@@ -50,16 +50,21 @@ class Mount:
 
     async def close(self) -> None:
         """End what runs for it."""
-        if self._opening is not None:
+        if self._opening is not None and not self._failed:
             await (await self._opening).close()
 
     async def _opened(self) -> Endpoint:
         """The endpoint, which is made once. Raises `MissingExtra`."""
         if find_spec("mcp") is None:
             raise MissingExtra("MCP", "mcp")
-        if self._opening is None:
+        if self._opening is None or self._failed:
             self._opening = asyncio.create_task(self._open())
         return await asyncio.shield(self._opening)
+
+    @property
+    def _failed(self) -> bool:
+        task = self._opening
+        return task is not None and task.done() and task.exception() is not None
 
     async def _open(self) -> Endpoint:
         endpoint = await asyncio.to_thread(_loaded)
