@@ -147,9 +147,7 @@ def opener(context: typer.Context, url: str | None) -> Callable[[], AsyncMemory]
     return opened
 
 
-def told(
-    where: str, key: str | None, audit: Path | None, metrics: Sequence[str] = (), *, json: bool
-) -> None:
+def told(where: str, key: str | None, audit: Path | None, metrics: Sequence[str] = (), *, json: bool) -> None:
     """Say that it listens, the first key, and where its metrics are besides."""
     if json:
         file, port = None if audit is None else str(audit), next(iter(metrics), None)
