@@ -210,6 +210,14 @@ def test_a_new_embedder_takes_all_databases_or_none(router: RouterStore) -> None
     assert router.check() == []
 
 
+def test_a_switch_that_is_refused_names_the_record_that_a_plain_store_would(router: RouterStore) -> None:
+    """The first by id of those that lack an entry, in whichever database it is."""
+    for tenant, id in (("a", "later"), ("b", "earlier")):
+        router.commit(Batch((Put(a_record(scope=Scope(tenant), id=id), b"w"),)))
+    with pytest.raises(Conflict, match="record earlier"):
+        router.commit(Batch((Switch((("embedder", "new"),)),)))
+
+
 def test_what_does_not_agree_between_databases_is_found(router: RouterStore) -> None:
     first, second = (store for _, store in router.members.stores())
     router.commit(Batch((PutInfo("embedder", "one"),)))

@@ -154,11 +154,11 @@ class Commits:
     def _see_staged(self, ops: Sequence[Op]) -> None:
         """Refuse a switch that some database would refuse, before any has done it."""
         staged = {(op.id, op.version) for op in ops if isinstance(op, Stage)}
-        lacking = Select(history=True, unstaged=True, limit=len(staged) + 1)
-        for _, store in self._members.stores():
-            for record in store.select(lacking):
-                if (record.id, record.version) not in staged:
-                    raise not_staged(record.id)
+        some = Select(history=True, unstaged=True, limit=len(staged) + 1)
+        stores = [store for _, store in self._members.stores()]
+        if any((item.id, item.version) not in staged for store in stores for item in store.select(some)):
+            every = (item for store in stores for item in store.select(replace(some, limit=None)))
+            raise not_staged(min(item.id for item in every if (item.id, item.version) not in staged))
 
     def _at(
         self, name: str, tenants: Sequence[str], ops: Sequence[Op], above: Position | None = None
