@@ -14,10 +14,14 @@ from engine.preselecting import Preselecting
 from engram.config import load_policy
 from engram.engine import read, write
 from engram.engine.core import Core
+from engram.kernel.clock import micros
 from engram.kernel.drive import run
 from engram.kernel.record import Hit
 from engram.kernel.scope import Scope
 from engram.models import load_embedder
+from engram.operators.retrieval.candidates import ScopeColumns
+from engram.operators.retrieval.fuse import shipped
+from engram.operators.retrieval.query import ask
 
 T = TypeVar("T")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -155,3 +159,28 @@ def test_a_large_scope_is_answered_nearly_as_a_small_one(policy: str, least: flo
             if hit.id in score:
                 assert hit.score == pytest.approx(score[hit.id], abs=0.1)
     assert not large.cache.scopes()  # no index of all of it was made
+
+
+def test_candidates_stand_for_the_whole_scope() -> None:
+    """Those found for themselves, those drawn for the rest: near rare words and far from them."""
+    store = filled()
+    whole, large = opened(store, "fusion"), opened(store, "fusion", large=100)
+    for query in QUESTIONS:
+        exact, few = columns(whole, query), columns(large, query)
+        assert len(few) < len(exact)
+        assert abs(float(few.each.sum()) - len(exact)) < 0.1 * len(exact)
+        for name in ("coverage", "bm25_w3", "focus_turn"):
+            mean = float(few.signals[name] @ few.each) / float(few.each.sum())
+            spread = float(exact.signals[name].std())
+            assert abs(mean - float(exact.signals[name].mean())) < 0.25 * spread
+
+
+def columns(core: Core, query: str) -> ScopeColumns:
+    """The fused signals of a query."""
+    vector, parts = core.query_vector(query)
+    found = core.larges.of(USER)
+    asked: dict[str, Any] = {"now": micros(NOW), "signals": shipped().signals, "parts": parts, "depth": 10}
+    if found is not None:
+        return found.score(ask(query), vector, **asked)
+    with core.present.index(USER) as index:
+        return index.score(ask(query), vector, **asked)

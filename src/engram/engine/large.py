@@ -29,8 +29,8 @@ LARGE = 100_000
 
 _KEPT = 64  # scopes
 _SESSION = 2
-_TURNS = Breadth(each=80, sample=100)
-_HOLDING = 60  # drawn of those that hold the query's rare words
+_TURNS = Breadth(each=60, sample=100)
+_HOLDING = 40  # drawn of those that hold the query's rare words
 _SESSIONS = Breadth(each=20, more=1.0, sample=0, reach=256)
 
 

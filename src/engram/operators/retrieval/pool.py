@@ -113,14 +113,13 @@ class Pool(ScopeIndex):
         weight[at], centre[at] = self._chosen.weight[row], self._centres[row]
         found = weight == 1
         share, near, reached = self._beside(rare, held, centre & ~found)
-        close = int(np.count_nonzero(found & near))
+        close, far = int(np.count_nonzero(found & near)), int(np.count_nonzero(found & ~near))
+        reached = max(close, min(reached, whole - far))
         weight[~found] = 0
         share[found] = 0
-        total = float(share.sum())
-        weight += share * np.float32(max(0.0, reached - close) / max(1e-9, total))
+        weight += share * np.float32((reached - close) / max(1e-9, float(share.sum())))
         others = centre & ~found & ~near
-        left = whole - max(reached, close) - np.count_nonzero(found & ~near)
-        weight[others] = max(1.0, left / max(1, int(np.count_nonzero(others))))
+        weight[others] = max(0.0, whole - reached - far) / max(1, int(np.count_nonzero(others)))
         self._chosen.weight[row] = weight[at]
 
     def _beside(
