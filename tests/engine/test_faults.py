@@ -27,9 +27,10 @@ from routed import routed
 FULL = bool(os.environ.get("ENGRAM_FULL"))
 SEEDS, SOME = range(12), 1
 POLICIES = (Facts(), Digest(), Counting())
-CASES = [(name, policy) for name in ("ram", "sqlite") for policy in POLICIES]
-CASES += [
-    (name, policy) for name in ("postgres", "router") for policy in (POLICIES if FULL else POLICIES[:1])
+CASES = [
+    (name, policy)
+    for name in ("ram", "sqlite", "postgres", "router")
+    for policy in (POLICIES if FULL or name in ("ram", "sqlite") else POLICIES[:1])
 ]
 
 
