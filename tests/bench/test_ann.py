@@ -39,7 +39,7 @@ def test_what_is_left_of_a_search_is_held_against_the_library() -> None:
     }
     exact = {"took": took, "first": 500.0, "resident": 300.0}
     found = {
-        figure.what: figure for figure in figures(1000, {"disk": 5, "store": 9, "seconds": 0}, exact, near)
+        figure.what: figure for figure in figures(200_000, {"disk": 5, "store": 9, "seconds": 0}, exact, near)
     }
     rest = found["  the rest of the search"]
     assert (rest.measured, rest.floor, rest.met) == (4.0, 1.0, True)

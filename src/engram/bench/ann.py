@@ -15,6 +15,7 @@ from typing import Any
 from engram.bench.annprobe import POLICIES, SHARES
 from engram.bench.figures import Figure
 from engram.bench.speed import one_thread
+from engram.engine.large import LARGE
 from engram.kernel.errors import ConfigError, StoreError
 from engram.operators.retrieval.approximate import available
 
@@ -90,7 +91,8 @@ def figures(
             yield Figure("  signals of the candidates", n, signals, "ms")
             rest = max(0.0, median(took) - signals)
             against = "" if bare is None else "bare library's query"
-            yield Figure("  the rest of the search", n, rest, "ms", against, bare, most=5 if bare else None)
+            most = 5 if bare and n >= LARGE else None  # below it nobody searches this way
+            yield Figure("  the rest of the search", n, rest, "ms", against, bare, most=most)
     yield Figure("first search", n, near["first"], "ms", "exact search", exact["first"])
     yield Figure("resident memory after it", n, near["resident"], "MB", "exact search", exact["resident"])
     yield Figure("the index on disk", n, made["disk"], "MB", "the store", made["store"])

@@ -157,10 +157,9 @@ class LargeIndex:
         sided = self._store.census(self._scope, standing) if self._aside else None
         side = None if sided is None or not sided.turns else _Side(self, standing, sided)
         found: list[ScopeColumns] = []
-        for part in (_Side(self, among, self._census), side if self._asks(kinds) else None):
-            if part is None:
-                continue
-            names = tuple(signals) or tuple(SIGNALS)
+        names = tuple(signals) or tuple(SIGNALS)
+        sides = (_Side(self, among, self._census), side if self._asks(kinds) else None)
+        for part in filter(None, sides):
             pool = part.pool(query, vector, parts, times, level, names, self._at(level, names), depth)
             found.append(
                 pool.score(
