@@ -13,7 +13,19 @@ from starlette.routing import Route
 
 from engram import __version__
 from engram.kernel.errors import EngramError, Forbidden, InvalidInput
-from engram.serve import auditing, bodies, events, mem0, mem0_shapes, metering, moving, own, replies, upkeep
+from engram.serve import (
+    auditing,
+    bodies,
+    events,
+    mem0,
+    mem0_replies,
+    mem0_shapes,
+    metering,
+    moving,
+    own,
+    replies,
+    upkeep,
+)
 from engram.serve.doors import PREFIX
 from engram.serve.doorway import Doorway
 from engram.serve.edge import Edge
@@ -78,7 +90,11 @@ def _with_examples(app: FastAPI) -> None:
         schema = make()
         problem = replies.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["components"]["schemas"]["ProblemOut"] = problem
-        models: dict[str, Any] = {**vars(replies), **vars(bodies), **vars(mem0_shapes), **vars(auditing)}
+        models: dict[str, Any] = {
+            name: model
+            for module in (replies, bodies, mem0_replies, mem0_shapes, auditing)
+            for name, model in vars(module).items()
+        }
         for name, shape in schema["components"]["schemas"].items():
             if "examples" in shape:
                 shape["examples"] = models[name].model_config["json_schema_extra"]["examples"]

@@ -28,9 +28,25 @@ _LOOK = 0.2  # seconds between two looks at where the store's history stands, wh
 _BEAT = 10.0
 _PAGE = 1000
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-_TOLD: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A stream that stays open", "content": {_TYPE: {}}}
-}
+_SCOPE = {"tenant": "default", "user_id": "ana", "agent_id": None, "run_id": None}
+_ID = "06GZV2VW5G00000002AFDVGQ3G"
+
+
+def _event(name: str, data: Mapping[str, Any], id: int | None = None) -> str:
+    head = "" if id is None else f"id: {id}\n"
+    return f"{head}event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _stream_of(first: str) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI file tells of a stream, with its first event."""
+    content = {_TYPE: {"schema": {"type": "string"}, "example": f"retry: 2000\n\n{first}"}}
+    return {200: {"description": "A stream that stays open", "content": content}}
+
+
+_CHANGES = _stream_of(
+    _event("change", {"event": "written", "id": _ID, "version": 1, "kind": "episode", "scope": _SCOPE}, 7)
+)
+_JOBS = _stream_of(_event("job", {"id": _ID, "kind": "write", "status": "pending", "scope": _SCOPE}))
 
 
 class _Stream:
@@ -88,7 +104,7 @@ class _Stream:
             before = now
 
 
-@router.get("/events/changes", summary="Changes", response_class=StreamingResponse, responses=_TOLD)
+@router.get("/events/changes", summary="Changes", response_class=StreamingResponse, responses=_CHANGES)
 async def changes(
     reading: Read,
     ids: Ids,
@@ -105,7 +121,7 @@ async def changes(
     return await _opened(reading.guard, _Stream(reading.guard).changes(scope, after))
 
 
-@router.get("/events/jobs", summary="Owed work", response_class=StreamingResponse, responses=_TOLD)
+@router.get("/events/jobs", summary="Owed work", response_class=StreamingResponse, responses=_JOBS)
 async def jobs(reading: Read, ids: Ids) -> StreamingResponse:
     """An event for each job of a scope that is owed, changes its status, or ends."""
     with reading.guard.passing("events.jobs", "read", reading.guard.reach(ids)) as passage:
@@ -124,11 +140,6 @@ async def _opened(guard: Guard, events: AsyncIterator[str]) -> StreamingResponse
                 yield event
 
     return StreamingResponse(sent(), media_type=_TYPE, headers=_HEADERS)
-
-
-def _event(name: str, data: Mapping[str, Any], id: int | None = None) -> str:
-    head = "" if id is None else f"id: {id}\n"
-    return f"{head}event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
 def _change(scope: Scope, entry: Entry) -> dict[str, Any]:

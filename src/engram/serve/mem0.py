@@ -13,6 +13,7 @@ from fastapi import APIRouter, Path, Query
 
 from engram.kernel.errors import Forbidden
 from engram.serve import mem0_calls
+from engram.serve import mem0_replies as replies
 from engram.serve.doors import PROBLEMS, Json, Read, Write
 from engram.serve.mem0_filters import literal, wanted
 from engram.serve.mem0_shapes import (
@@ -40,21 +41,23 @@ Who = Annotated[str | None, Query(min_length=1, max_length=512)]
 Held = Annotated[str | None, Query(max_length=4096, description="An object of filters, as JSON.")]
 
 
-@router.post("/memories", tags=_SERVER, summary="Create memories")
-@router.post("/v3/memories/add/", tags=_PLATFORM, summary="Add memories")
+@router.post("/memories", tags=_SERVER, response_model=replies.AddedOut, summary="Create memories")
+@router.post("/v3/memories/add/", tags=_PLATFORM, response_model=replies.AddedOut, summary="Add memories")
 async def add(body: AddMemories, writing: Write) -> Json:
     """Store messages, and tell what memories were made of them."""
     return Json(await mem0_calls.add(body, writing))
 
 
-@router.post("/search", tags=_SERVER, summary="Search memories")
-@router.post("/v3/memories/search/", tags=_PLATFORM, summary="Search memories")
+@router.post("/search", tags=_SERVER, response_model=replies.SearchedOut, summary="Search memories")
+@router.post(
+    "/v3/memories/search/", tags=_PLATFORM, response_model=replies.SearchedOut, summary="Search memories"
+)
 async def search(body: SearchMemories, reading: Read) -> Json:
     """The best memories for a query."""
     return Json(await mem0_calls.searched(body, reading))
 
 
-@router.get("/memories", tags=_SERVER, summary="Get memories")
+@router.get("/memories", tags=_SERVER, response_model=replies.MemoriesOut, summary="Get memories")
 async def get_all(
     reading: Read,
     user_id: Who = None,
@@ -74,7 +77,7 @@ async def get_all(
     return Json({"results": results})
 
 
-@router.post("/v3/memories/", tags=_PLATFORM, summary="Get memories")
+@router.post("/v3/memories/", tags=_PLATFORM, response_model=replies.MemoryPageOut, summary="Get memories")
 async def get_page(
     body: ListMemories,
     reading: Read,
@@ -98,22 +101,38 @@ async def get_page(
     return Json(told)
 
 
-@router.get("/memories/{memory_id}", tags=_SERVER, summary="Get a memory")
-@router.get("/v1/memories/{memory_id}/", tags=_PLATFORM, summary="Get a memory")
+@router.get("/memories/{memory_id}", tags=_SERVER, response_model=replies.MemoryOut, summary="Get a memory")
+@router.get(
+    "/v1/memories/{memory_id}/", tags=_PLATFORM, response_model=replies.MemoryOut, summary="Get a memory"
+)
 async def get(memory_id: MemoryId, reading: Read) -> Json:
     """One memory."""
     return Json(memory_of(await reading.get(memory_id, _NOBODY)))
 
 
-@router.get("/memories/{memory_id}/history", tags=_SERVER, summary="Get a memory's history")
-@router.get("/v1/memories/{memory_id}/history/", tags=_PLATFORM, summary="Get a memory's history")
+@router.get(
+    "/memories/{memory_id}/history",
+    tags=_SERVER,
+    response_model=replies.ChangesOut,
+    summary="Get a memory's history",
+)
+@router.get(
+    "/v1/memories/{memory_id}/history/",
+    tags=_PLATFORM,
+    response_model=replies.ChangesOut,
+    summary="Get a memory's history",
+)
 async def history(memory_id: MemoryId, reading: Read) -> Json:
     """The changes of one memory, oldest first."""
     return Json(versions_of(memory_id, await reading.history(memory_id, _NOBODY)))
 
 
-@router.put("/memories/{memory_id}", tags=_SERVER, summary="Update a memory")
-@router.put("/v1/memories/{memory_id}/", tags=_PLATFORM, summary="Update a memory")
+@router.put(
+    "/memories/{memory_id}", tags=_SERVER, response_model=replies.UpdatedOut, summary="Update a memory"
+)
+@router.put(
+    "/v1/memories/{memory_id}/", tags=_PLATFORM, response_model=replies.UpdatedOut, summary="Update a memory"
+)
 async def update(memory_id: MemoryId, body: UpdateMemory, writing: Write) -> Json:
     """Another text or other metadata for one memory."""
     await writing.edit(memory_id, _NOBODY, body.changes)
@@ -121,8 +140,12 @@ async def update(memory_id: MemoryId, body: UpdateMemory, writing: Write) -> Jso
     return Json({"message": "Memory updated successfully!", **memory_of(record)})
 
 
-@router.delete("/memories/{memory_id}", tags=_SERVER, summary="Delete a memory")
-@router.delete("/v1/memories/{memory_id}/", tags=_PLATFORM, summary="Delete a memory")
+@router.delete(
+    "/memories/{memory_id}", tags=_SERVER, response_model=replies.MessageOut, summary="Delete a memory"
+)
+@router.delete(
+    "/v1/memories/{memory_id}/", tags=_PLATFORM, response_model=replies.MessageOut, summary="Delete a memory"
+)
 async def delete(
     memory_id: MemoryId,
     writing: Write,
@@ -132,8 +155,10 @@ async def delete(
     return Json({"message": "Memory deleted successfully!"})
 
 
-@router.delete("/memories", tags=_SERVER, summary="Delete all memories")
-@router.delete("/v1/memories/", tags=_PLATFORM, summary="Delete all memories")
+@router.delete("/memories", tags=_SERVER, response_model=replies.MessageOut, summary="Delete all memories")
+@router.delete(
+    "/v1/memories/", tags=_PLATFORM, response_model=replies.MessageOut, summary="Delete all memories"
+)
 async def delete_all(
     writing: Write,
     user_id: Who = None,
@@ -161,7 +186,7 @@ async def _forget_listed(asked: ListMemories, writing: Writing) -> None:
         await writing.forget(found, wanted(asked.filters, asked.ids).ids)
 
 
-@router.post("/reset", tags=_SERVER, summary="Erase everything")
+@router.post("/reset", tags=_SERVER, response_model=replies.MessageOut, summary="Erase everything")
 async def reset(writing: Write) -> Json:
     """Erase every memory of the key's tenant. It needs an admin key."""
     writing.guard.require("admin")
@@ -169,14 +194,19 @@ async def reset(writing: Write) -> Json:
     return Json({"message": "All memories reset"})
 
 
-@router.post("/configure", tags=_SERVER, summary="Refused: the service is configured when it starts")
+@router.post(
+    "/configure",
+    tags=_SERVER,
+    response_model=replies.MessageOut,
+    summary="Refused: the service is configured when it starts",
+)
 async def configure(writing: Write) -> Json:
     """Refused: whoever starts the service says which models and policy it uses."""
     writing.guard.require("admin")
     raise Forbidden("engram serve is configured when it starts, by its options and ENGRAM_ variables")
 
 
-@router.get("/v1/ping/", tags=_PLATFORM, summary="Whether a key is good")
+@router.get("/v1/ping/", tags=_PLATFORM, response_model=replies.PingOut, summary="Whether a key is good")
 async def ping(reading: Read) -> Json:
     """What a client asks first."""
     reading.guard.require("read")
@@ -184,14 +214,21 @@ async def ping(reading: Read) -> Json:
     return Json({"status": "ok", **whose})
 
 
-@router.get("/v1/entities/", tags=_PLATFORM, summary="Users, agents and runs")
+@router.get(
+    "/v1/entities/", tags=_PLATFORM, response_model=replies.EntitiesOut, summary="Users, agents and runs"
+)
 async def entities(reading: Read) -> Json:
     """The users, agents and runs that have memories."""
     found = await mem0_calls.entities(reading)
     return Json({"count": len(found), "next": None, "previous": None, "results": found})
 
 
-@router.delete("/v2/entities/{kind}/{name}/", tags=_PLATFORM, summary="Delete an entity")
+@router.delete(
+    "/v2/entities/{kind}/{name}/",
+    tags=_PLATFORM,
+    response_model=replies.MessageOut,
+    summary="Delete an entity",
+)
 async def forget_entity(
     kind: Annotated[str, Path(max_length=20)], name: Annotated[str, Path(max_length=512)], writing: Write
 ) -> Json:
@@ -200,7 +237,9 @@ async def forget_entity(
     return Json({"message": "Entity deleted successfully!"})
 
 
-@router.put("/v1/batch/", tags=_PLATFORM, summary="Update several memories")
+@router.put(
+    "/v1/batch/", tags=_PLATFORM, response_model=replies.MessageOut, summary="Update several memories"
+)
 async def update_several(body: BatchUpdate, writing: Write) -> Json:
     """Another text or other metadata for several memories, one after the other."""
     for item in body.memories:
@@ -208,7 +247,9 @@ async def update_several(body: BatchUpdate, writing: Write) -> Json:
     return Json({"message": f"Successfully updated {len(body.memories)} memories"})
 
 
-@router.delete("/v1/batch/", tags=_PLATFORM, summary="Delete several memories")
+@router.delete(
+    "/v1/batch/", tags=_PLATFORM, response_model=replies.MessageOut, summary="Delete several memories"
+)
 async def delete_several(body: BatchDelete, writing: Write) -> Json:
     """Erase several memories; none where one of them is not there."""
     await writing.forget([item.memory_id for item in body.memories], _NOBODY)

@@ -14,7 +14,8 @@ from engram.serve.guard import Guard
 __all__ = ["router"]
 
 router = APIRouter(tags=["Health"], responses=PROBLEMS)
-_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_SAMPLE = 'engram_calls_total{call="search",outcome="ok",policy="fusion"} 12.0'
+_TEXT = {"text/plain": {"schema": {"type": "string"}, "example": _SAMPLE}}
 _TOLD: dict[int | str, dict[str, Any]] = {200: {"description": "As Prometheus reads it", "content": _TEXT}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import tempfile
 import zipfile
@@ -33,6 +34,26 @@ _PACKED = "application/zip"
 _LONGEST_NAME = 200
 _CHUNK = 1 << 16
 _LINES = "application/x-ndjson"
+_TIME = "2024-05-02T10:00:00+00:00"
+_SPAN = {"start": _TIME, "end": None}
+_SAMPLE = "".join(
+    json.dumps(line) + "\n"
+    for line in (
+        {"type": "header", "format": "engram-export/2", "analyser": "engram-analyser/1", "embedder": None},
+        {
+            "type": "record", "id": "06GZV2VW5G00000002AFDVGQ3G", "kind": "episode", "level": 0,
+            "text": "I moved to Lisbon in May.", "origin": None, "role": "user", "name": None, "time": _TIME,
+            "scope": {"tenant": "default", "user_id": "ana", "agent_id": None, "run_id": None},
+            "valid": _SPAN, "known": _SPAN, "sources": [], "made_by": None, "strength": 1.0, "trust": 1.0,
+            "metadata": {}, "payload": {"$text": True, "role": "user"}, "expires": None, "versions": [],
+            "changes": [[1, None]],
+        },
+        {"type": "change_set", "id": 1, "opened": 1, "closed": 0},
+        {"type": "end", "lines": 2},
+    )
+)  # fmt: skip
+"""An export of one record, for the OpenAPI file."""
+_FILE = {"schema": {"type": "string", "format": "binary"}, "example": _SAMPLE}
 _When = Annotated[str | None, Query(max_length=64, description="A time in ISO 8601.")]
 
 
@@ -44,7 +65,7 @@ _When = Annotated[str | None, Query(max_length=64, description="A time in ISO 86
         200: {
             "description": "JSON lines, or an archive of pages",
             "content": {
-                _LINES: {"example": "{}"},
+                _LINES: {"schema": {"type": "string"}, "example": _SAMPLE},
                 _PACKED: {"schema": {"type": "string", "format": "binary"}},
             },
         }
@@ -122,7 +143,7 @@ async def _parts(path: Path) -> AsyncIterator[bytes]:
         "requestBody": {
             "required": True,
             "description": "The file itself, as it is.",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"application/octet-stream": _FILE},
         }
     },
 )
