@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -41,10 +42,15 @@ class Loopback:
         await self.apps[name]({**scope, "path": f"/{rest}", "raw_path": b"/" + raw}, receive, send)
 
     def serve(
-        self, memory: AsyncMemory, rights: str = "admin", tenant: str = "*", users: str = "*"
+        self,
+        memory: AsyncMemory,
+        rights: str = "admin",
+        tenant: str = "*",
+        users: str = "*",
+        audit: Path | None = None,
     ) -> tuple[str, str]:
         """Serve a memory: its url, and a key, of everything unless it says otherwise."""
-        service = Serving(memory, Audit(None), WIDE)
+        service = Serving(memory, Audit(audit), WIDE)
         _, token = service.keyring.store.create(rights=rights, tenant=tenant, users=users)
         name = f"m{len(self.apps)}"
         self.apps[name] = build(service)

@@ -50,3 +50,30 @@ def test_a_service_is_named_as_a_store_is(
         assert key not in done.output
     refused = CliRunner().invoke(app, ["--policy", "rrf", "stats", "--url", url])
     assert "policy: a service has settings of its own" in refused.output
+
+
+def test_a_service_is_looked_at_from_elsewhere(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url, key = server.serve(AsyncMemory("ram:"), audit=tmp_path / "audit.jsonl")
+    monkeypatch.setenv("ENGRAM_KEY", key)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, [*words, "--url", url])
+
+    for user in ("ana", "bob"):
+        run("add", "I moved to Lisbon.", "--user", user)
+    run("edit", json.loads(run("search", "Lisbon", "--user", "ana", "--json").stdout)["id"], "No more.")
+    seen = json.loads(run("top", "--once", "--json").stdout)
+    assert {"add", "edit", "search"} <= seen["latency_ms"].keys()
+    assert seen["latency_ms"]["edit"]["p50"] > 0
+    bob = [json.loads(line) for line in run("audit", "--user", "bob", "--json").stdout.splitlines()]
+    assert [line["call"] for line in bob] == ["add"]
+    calls = [
+        json.loads(line)["call"]
+        for line in run("audit", "--since", "2026-01-01", "--json").stdout.splitlines()
+    ]
+    assert calls[-4:] == ["edit", "search", "add", "add"]
+    _, other = server.serve(AsyncMemory("ram:"), rights="write")
+    monkeypatch.setenv("ENGRAM_KEY", other)
+    assert "does not take this key" in run("audit").output

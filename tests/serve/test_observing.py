@@ -133,11 +133,13 @@ def test_metrics_count_requests_calls_effects_and_records(served: House) -> None
     served.call("GET", "memories", as_=None)
     served.call("GET", f"/nothing/{CANARY}")
     served.call("BREW", "/metrics")
+    served.call("GET", "/mcp")
     seen = metrics(served)
     route = "/engram/v1/memories"
     assert seen.total("engram_http_requests_total", route=route, method="POST", status="200") == 1
     assert seen.total("engram_http_requests_total", route=f"{route}/{{id}}", status="200") == 1
     assert seen.total("engram_http_requests_total", route="-", status="404") == 1
+    assert seen.total("engram_http_requests_total", route="/mcp") == 1
     assert seen.total("engram_http_requests_total", method="_OTHER") == 1
     assert seen.total("engram_http_refusals_total", status="401") == 1
     assert seen.total("engram_http_requests_in_progress") == 1

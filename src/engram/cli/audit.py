@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,9 +18,13 @@ from engram.kernel.clock import parse_time
 from engram.kernel.errors import NotFound
 
 if TYPE_CHECKING:
-    from engram.serve.trail import Line, Wanted
+    from engram.client.call import Request
+    from engram.serve.trail import Line, Trail, Wanted
 
 __all__ = ["audit"]
+
+_MOST = 1000  # lines of a page that a service gives
+_Page = Callable[[str | None, int], "Trail"]
 
 _WHICH = "Which lines"
 Since = Annotated[
@@ -60,13 +66,15 @@ def audit(
     """Who read and changed what through engram serve, in ids, the newest first.
 
     It reads the audit's file, and files that it was rotated into beside it.
-    Over HTTP an admin's key is shown what it reaches: GET /engram/v1/audit.
+    Of a service, with its url and an admin's key in ENGRAM_KEY, it tells what
+    the key reaches.
     """
     from engram.serve.trail import Wanted
 
     ids = {name: str(id) for name, id in scope(user, agent, run, tenant).items() if id is not None}
     wanted = Wanted(_time(since, "--since"), _time(until, "--until"), key, call, record, ids)
-    lines, damaged = _read(_file(file, url or context.obj.url), wanted, limit)
+    with _opened(file, url or context.obj.url, wanted) as page:
+        lines, damaged = _read(page, limit)
     if damaged:
         complain(f"{damaged} line{'s' if damaged != 1 else ''} of the audit cannot be read")
     if json:
@@ -76,6 +84,36 @@ def audit(
         _show(lines)
     else:
         complain("no line of the audit fits")
+
+
+@contextmanager
+def _opened(file: Path | None, url: str | None, wanted: Wanted) -> Iterator[_Page]:
+    """What gives a page of the audit: a file that is named, a service, or the file beside the store."""
+    from engram.client.service import Service, is_service
+    from engram.config import default_url, service_key
+    from engram.serve.trail import Trail, read_trail
+
+    place = url or default_url()
+    if file is None and is_service(place):
+        from engram.client.wire import Wire
+
+        wire = Wire(Service(place, Service(place).keyed(service_key)))
+        with closing(wire):
+            yield lambda after, limit: Trail(**wire.ask(_request(wanted, after, limit)))
+        return
+    path = _file(file, place)
+    yield lambda after, limit: read_trail(path, wanted, lambda _line: True, after, limit)
+
+
+def _request(wanted: Wanted, after: str | None, limit: int) -> Request:
+    """The request for a page of a service's audit."""
+    from engram.client.call import Request
+
+    times = {"since": wanted.since, "until": wanted.until}
+    named = {"key": wanted.key, "call": wanted.call, "record": wanted.record, "after": after}
+    given = {name: time.isoformat() for name, time in times.items() if time is not None}
+    given |= {name: text for name, text in named.items() if text is not None}
+    return Request("GET", "/audit", {**given, **wanted.scope, "limit": str(min(limit, _MOST))})
 
 
 def _file(named: Path | None, url: str | None) -> Path:
@@ -93,17 +131,15 @@ def _time(text: str | None, name: str) -> datetime | None:
     return None if text is None else parse_time(moment_of(text, name), name)[0]
 
 
-def _read(path: Path, wanted: Wanted, limit: int) -> tuple[list[Line], int]:
+def _read(page: _Page, limit: int) -> tuple[list[Line], int]:
     """So many lines, and how many were damaged."""
-    from engram.serve.trail import read_trail
-
     found: list[Line] = []
     damaged, after = 0, None
     while True:
-        page = read_trail(path, wanted, lambda _line: True, after, limit - len(found))
-        found += page.items
-        damaged += page.damaged
-        after = page.next
+        told = page(after, limit - len(found))
+        found += told.items
+        damaged += told.damaged
+        after = told.next
         if after is None or len(found) == limit:
             return found, damaged
 

@@ -28,7 +28,10 @@ Users = Annotated[
     typer.Option(metavar="USERS", help="The users that it reaches: one id, a prefix such as team-*, or *."),
 ]
 Rights = Annotated[
-    str, typer.Option(metavar="RIGHTS", help="read, write (reads too) or admin (all, and keys).")
+    str,
+    typer.Option(
+        metavar="RIGHTS", help="read, write (reads too), admin (all, and keys) or metrics (counts alone)."
+    ),
 ]
 Lasts = Annotated[
     str | None, typer.Option("--expires", metavar="IN", help="How long it lasts, such as 12h or 90d.")

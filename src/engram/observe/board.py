@@ -15,7 +15,6 @@ __all__ = ["Board", "board"]
 
 _LARGEST: Final = 5
 _ERRORS: Final = 5
-_CALLS: Final = ("search", "context", "ask")
 _QUANTILES: Final = {"p50": 0.5, "p95": 0.95}
 Board = dict[str, Any]
 """The figures as JSON values; what cannot be known is null. Times are in seconds but where `_ms` says so."""
@@ -87,7 +86,6 @@ def _traffic(told: _Between) -> Board:
             name: told.quantile("engram_call_seconds", share, call=call) for name, share in _QUANTILES.items()
         }
         for call in calls
-        if call in (*_CALLS, "add")
     }
     statuses = {row["status"] for row, _ in told.now.rows("engram_http_requests_total")}
     failed = [

@@ -52,9 +52,7 @@ class AuditOut(BaseModel):
     `damaged` counts lines that were looked at and cannot be read.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [_LINE], "next": None, "damaged": 0}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     items: list[AuditLine]
     next: str | None
     damaged: int

@@ -32,6 +32,7 @@ class Mount:
     service: Service
     doorway: Doorway
     __name__ = "mcp"  # what the audit calls a request that was refused
+    path = PATH  # what its requests are counted under
 
     def __post_init__(self) -> None:
         self._opening: asyncio.Task[Endpoint] | None = None

@@ -99,6 +99,6 @@ def _describe(span: Span, scope: Scope, route: str, method: str, seen: Seen) -> 
 
 
 def _route(scope: Scope) -> str:
-    """The route with the names of its places; `-` where there is none."""
-    found = getattr(scope.get("route"), "path", None)
+    """The route with the names of its places, or where an application is mounted; `-` where there is none."""
+    found = getattr(scope.get("route", scope.get("endpoint")), "path", None)
     return found if isinstance(found, str) else "-"
