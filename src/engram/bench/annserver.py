@@ -71,9 +71,7 @@ class Server:
         watched = Watched(store, self.clock)
         aside = tuple(sorted(core.policy.aside))
         census = store.census(USER, Among(micros(core.now()), aside=aside)) or _NONE
-        index = LargeIndex(
-            watched.store, Lookups(store, USER), USER, core.embedder.dimensions, aside, census
-        )
+        index = LargeIndex(watched.store, Lookups(store, USER), USER, core.embedder.dimensions, aside, census)
         signals, vectors = [], []
         for text in ("warm up", *questions):
             vector, parts = core.query_vector(text)
