@@ -15,6 +15,7 @@ from engram.kernel.errors import Forbidden, InvalidInput, NotFound
 from engram.kernel.protocols import SelectEdges
 from engram.kernel.record import KINDS, Edge, Record
 from engram.kernel.scope import Scope
+from engram.kernel.text import check_text
 from engram.operators.graph.subgraph import Graph
 
 __all__ = ["GraphRequest", "checked", "graph"]
@@ -69,7 +70,7 @@ def _texts(value: object, name: str) -> tuple[str, ...] | None:
     given = (value,) if isinstance(value, str) else value
     if not isinstance(given, Sequence) or not all(isinstance(item, str) for item in given):
         raise InvalidInput(f"{name}: expected text or a list of texts, got {value!r:.80}")
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(check_text(item, name) for item in given))
 
 
 class _Walk:

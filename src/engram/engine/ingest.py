@@ -111,10 +111,8 @@ def whole_number(value: object, place: str, low: int, high: int) -> int:
 
 
 def id_text(value: object) -> str:
-    """The id itself; raises `InvalidInput` where it is no text."""
-    if not isinstance(value, str):
-        raise InvalidInput(f"id: expected text, got {type(value).__name__}")
-    return value
+    """The id itself; raises `InvalidInput` where it is no text, or none that a store can look for."""
+    return check_text(value, "id")
 
 
 def json_value(value: object, place: str, depth: int = 0) -> Any:

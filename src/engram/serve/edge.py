@@ -6,11 +6,13 @@ becomes a problem: this is the one place of the service that catches every excep
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect
 
@@ -42,7 +44,7 @@ _UPLOAD = "/engram/v1/import"
 _ONCE = frozenset({b"authorization", b"x-api-key", b"content-length", b"content-type", b"host",
                    b"idempotency-key", b"transfer-encoding", b"last-event-id"})  # fmt: skip
 _SCHEMES = (b"bearer", b"token", b"api-key")
-_IDS = (b"tenant=", b"user_id=", b"agent_id=", b"run_id=", b"app_id=")
+_IDS = (b"tenant", b"user_id", b"agent_id", b"run_id", b"app_id")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -101,6 +103,11 @@ class Edge:
     ) -> Receive:
         """The body, held against the limits: that of an import as it comes, any other as a whole."""
         most = self._limits.upload if scope["path"] == _UPLOAD else self._limits.body
+        if b"transfer-encoding" in headers and (
+            b"content-length" in headers or scope["http_version"] < "1.1"
+        ):
+            raise Malformed("Transfer-Encoding: leave out Content-Length beside it, and speak HTTP/1.1")
+        receive = _prompt(receive, self._limits.quiet)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
             raise Malformed("Content-Length: expected a number")
@@ -197,10 +204,29 @@ def _token(headers: dict[bytes, bytes]) -> str | None:
 
 def _check_ids(query: bytes) -> None:
     """Raise `Malformed` where a scope id is asked for twice."""
-    parts = query.split(b"&")
+    names = [unquote_to_bytes(part.partition(b"=")[0]) for part in query.split(b"&")]
     for id in _IDS:
-        if sum(part.startswith(id) for part in parts) > 1:
-            raise Malformed(f"{id.decode()[:-1]} stands twice in the query; name it once")
+        if names.count(id) > 1:
+            raise Malformed(f"{id.decode()} stands twice in the query; name it once")
+
+
+def _prompt(receive: Receive, most: float) -> Receive:
+    """A receive that fails where nothing of the body comes for so many seconds, until all of it is there."""
+    whole = False
+
+    async def receiving() -> Message:
+        nonlocal whole
+        if whole:  # what comes now is that the connection ends, whenever that is
+            return await receive()
+        try:
+            async with asyncio.timeout(most):
+                message = await receive()
+        except TimeoutError:
+            raise Malformed(f"nothing of the body came for {most:g} seconds; send it as a whole") from None
+        whole = not message.get("more_body", False)
+        return message
+
+    return receiving
 
 
 async def _whole(receive: Receive, most: int) -> bytes:

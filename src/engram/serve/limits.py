@@ -24,7 +24,8 @@ class Limits:
     `body` is for JSON, `upload` for an import. `nesting` is how deep lists and objects may stand in each
     other. `rate` is what each key may ask in a second, with up to `burst` at once after a pause; `failures`
     is what one address may fail to show a key, a minute. `concurrent` counts requests under way, `streams`
-    the event streams that stay open, `files` the exports and imports that lie on disk meanwhile.
+    the event streams that stay open, `files` the exports and imports that lie on disk meanwhile. `quiet` is
+    how many seconds may pass without more of a request's head or body.
     """
 
     body: int = 16 * _MEGABYTE
@@ -36,6 +37,7 @@ class Limits:
     concurrent: int = 256
     streams: int = 64
     files: int = 4
+    quiet: int = 30
 
     def __post_init__(self) -> None:
         for field in fields(self):

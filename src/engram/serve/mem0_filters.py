@@ -57,9 +57,11 @@ def literal(text: str) -> Mapping[str, Any]:
     """A mapping that stands in a query: as JSON, or as mem0's client writes it, which is Python's `repr`."""
     try:
         read = json.loads(text)
+    except RecursionError as error:
+        raise InvalidInput("filters: nested too deep; flatten them") from error
     except ValueError:
         read = _python(text)
-    if not isinstance(read, dict):
+    if not isinstance(read, dict) or not all(isinstance(name, str) for name in read):
         raise InvalidInput('filters: expected an object such as {"user_id": "ana"}')
     return read
 

@@ -129,9 +129,11 @@ def _configured(service: Service, settings: Settings) -> uvicorn.Config:
     import uvicorn
 
     from engram.serve.app import build
+    from engram.serve.speech import spoken
 
     return uvicorn.Config(
         build(service, settings.doorway),
+        http=spoken(settings.limits.quiet),
         access_log=False,
         log_config=None,
         log_level="warning",
