@@ -14,7 +14,7 @@ import pytest
 
 from client.loopback import Loopback, loopback
 from engine.helpers import START
-from engram import AsyncMemory, InvalidInput, Memory, StoreError
+from engram import AsyncMemory, ConfigError, InvalidInput, Memory, StoreError
 from engram.client import Service
 from engram.engine.results import Left
 from engram.serve.keys import KeyStore
@@ -192,6 +192,16 @@ def test_an_import_that_broke_off_is_not_sent_again(tmp_path: Path) -> None:
     ):
         memory.import_(path, format="openai")
     assert len(script) == 1
+
+
+def test_an_import_into_something_else_is_told(tmp_path: Path) -> None:
+    page = Answer("<html>", 200, {"Content-Type": "text/html"})
+    with (
+        ScriptedServer([page]) as server,
+        Memory(Service(server.origin, KEY)) as memory,
+        pytest.raises(ConfigError, match="text/html, not with JSON"),
+    ):
+        memory.import_(made_file(tmp_path), format="openai")
 
 
 async def exported(memory: AsyncMemory, path: Path) -> int:

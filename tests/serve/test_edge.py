@@ -18,7 +18,7 @@ from engram.kernel import errors
 from engram.kernel.errors import EngramError, InvalidInput
 from engram.serve.limits import Buckets, too_deep
 from engram.serve.problems import KINDS, problem_of
-from engram.serve.replays import Replays
+from engram.serve.replays import Replay, Replays
 from engram.testing.doubles import ScriptedModel
 from serve.service import WIDE, House, house, problem
 
@@ -199,6 +199,33 @@ def test_requests_at_once_under_one_idempotency_key_are_one(served: House) -> No
     answers = served.do(many())
     assert len({answer.text for answer in answers}) == 1
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 7
+
+
+def test_requests_under_one_idempotency_key_wait_for_each_other_where_one_fails() -> None:
+    replays, begun, most = Replays(), 0, 0
+    under_way: list[int] = []
+
+    async def answer() -> Replay:
+        nonlocal begun, most
+        begun, number = begun + 1, begun + 1
+        under_way.append(number)
+        most = max(most, len(under_way))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        under_way.remove(number)
+        return Replay(b"", 503 if number < 3 else 200, None, b"", 0.0)
+
+    async def asked() -> bool:
+        _, again = await replays.once(("key", "same"), b"x", answer)
+        return again
+
+    async def many() -> list[bool]:
+        first = [asyncio.create_task(asked()) for _ in range(2)]
+        await first[0]
+        return list(await asyncio.gather(*first, *(asked() for _ in range(3))))
+
+    assert sorted(asyncio.run(many())) == [False, False, False, True, True]
+    assert (begun, most) == (3, 1)
 
 
 def test_the_audit_says_who_did_what_in_ids(served: House) -> None:

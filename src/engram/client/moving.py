@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engram.client import values
 from engram.client.call import Request
 from engram.client.calls import whose
-from engram.client.refusals import BrokeOff
+from engram.client.refusals import BrokeOff, unreadable
 from engram.engine import portable
 from engram.engine.exported import opened_lines, target_of
 from engram.engine.progress import Progress
@@ -184,13 +184,21 @@ def _uploaded(wire: Wire, arrival: portable.Arrival, path: Path, name: str) -> d
     request = Request("POST", "/import", params, slow=_TAKES, again=False)
     try:
         with wire.stream(request, headers, lambda: _read(path, size, arrival.progress)) as response:
-            answer = b"".join(wire.parts(response))
+            found = _read_json(wire, response.headers, b"".join(wire.parts(response)))
     except (InvalidInput, Conflict) as error:
         raise type(error)(str(error).replace(name, str(arrival.path), 1)) from error
-    found: dict[str, Any] = json.loads(answer)
     for told in ("examples", "left"):
         for item in found.get(told) or ():
             item["place"] = str(item["place"]).replace(name, str(arrival.path), 1)
+    return found
+
+
+def _read_json(wire: Wire, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """The answer's object. Raises `ConfigError` where something else answers."""
+    try:
+        found: dict[str, Any] = json.loads(body)
+    except ValueError as error:
+        raise unreadable(wire.service, headers) from error
     return found
 
 

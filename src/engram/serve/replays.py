@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engram.kernel.errors import Conflict, InvalidInput
 
@@ -30,6 +30,14 @@ class Replay:
     at: float
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Whose turn it is among the requests under one name, and how many of them there are."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    takers: int = 0
+
+
 def checked(key: str) -> str:
     """An idempotency key. Raises `InvalidInput`."""
     if not 1 <= len(key) <= _LONGEST or not key.isascii() or not key.isprintable():
@@ -47,7 +55,7 @@ class Replays:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Replay] = OrderedDict()
         self._bytes = 0
-        self._under_way: dict[tuple[str, str], asyncio.Lock] = {}
+        self._turns: dict[tuple[str, str], _Turn] = {}
 
     async def once(
         self, name: tuple[str, str], asked: bytes, answer: Callable[[], Awaitable[Replay]]
@@ -58,9 +66,10 @@ class Replays:
         Only what went well is kept. One that comes while the first is under way waits for it.
         """
         digest = hashlib.sha256(asked).digest()
-        lock = self._under_way.setdefault(name, asyncio.Lock())
+        turn = self._turns.setdefault(name, _Turn())
+        turn.takers += 1
         try:
-            async with lock:
+            async with turn.lock:
                 kept = self._found(name)
                 if kept is not None:
                     if kept.asked != digest:
@@ -74,8 +83,9 @@ class Replays:
                     self._keep(name, made)
                 return made, False
         finally:
-            if not lock.locked() and self._under_way.get(name) is lock:
-                del self._under_way[name]
+            turn.takers -= 1
+            if not turn.takers:
+                del self._turns[name]
 
     def _found(self, name: tuple[str, str]) -> Replay | None:
         kept = self._kept.get(name)
