@@ -14,7 +14,7 @@ import pytest
 
 from client.loopback import Loopback, loopback
 from engine.helpers import START
-from engram import AsyncMemory, ConfigError, InvalidInput, Memory, StoreError
+from engram import AsyncMemory, ConfigError, Forbidden, InvalidInput, Memory, StoreError
 from engram.client import Service
 from engram.engine.results import Left
 from engram.serve.keys import KeyStore
@@ -180,6 +180,21 @@ def test_a_file_that_cannot_be_read_is_named_as_it_is_here(
             said.append(str(raised.value))
         assert said[0] == said[1]
         assert str(path) in said[0]
+
+
+def test_a_line_that_belongs_elsewhere_is_named_as_it_is_here(
+    pair: tuple[Memory, Memory], tmp_path: Path
+) -> None:
+    path, said = tmp_path / "bo.jsonl", []
+    with Memory("ram:") as other:
+        other.add("Plum is a dog.", user_id="bo")
+        other.export(path)
+    for memory in pair:
+        with pytest.raises(Forbidden, match="belongs elsewhere") as raised:
+            memory.import_(path, **ANA)
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    assert said[0].startswith(f"{path}:2: ")
 
 
 def test_an_import_that_broke_off_is_not_sent_again(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from engram.engine import portable
 from engram.engine.exported import opened_lines, target_of
 from engram.engine.progress import Progress
 from engram.engine.results import Imported
-from engram.kernel.errors import Conflict, InvalidInput, StoreError
+from engram.kernel.errors import Conflict, Forbidden, InvalidInput, StoreError
 
 if TYPE_CHECKING:
     from engram.client.wire import Wire
@@ -185,7 +185,7 @@ def _uploaded(wire: Wire, arrival: portable.Arrival, path: Path, name: str) -> d
     try:
         with wire.stream(request, headers, lambda: _read(path, size, arrival.progress)) as response:
             found = _read_json(wire, response.headers, b"".join(wire.parts(response)))
-    except (InvalidInput, Conflict) as error:
+    except (InvalidInput, Conflict, Forbidden) as error:
         raise type(error)(str(error).replace(name, str(arrival.path), 1)) from error
     for told in ("examples", "left"):
         for item in found.get(told) or ():

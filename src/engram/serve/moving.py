@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from engram.engine.results import Left
 from engram.formats import format_names
-from engram.kernel.errors import Conflict, InvalidInput
+from engram.kernel.errors import Conflict, Forbidden, InvalidInput
 from engram.serve import replies
 from engram.serve.doors import Ids, Json, Read, Write, own_router
 from engram.serve.problems import Busy
@@ -181,7 +181,7 @@ async def import_(
                 await file.write(part)
         try:
             imported = await writing.import_(path, ids, options)
-        except (InvalidInput, Conflict) as error:  # they name the file by where it lies here
+        except (InvalidInput, Conflict, Forbidden) as error:  # they name the file by where it lies here
             raise type(error)(str(error).replace(f"{folder}/", "")) from error
     told = imported.to_dict()
     each = {"left": [_placed(item.to_dict(), path) for item in left]} if every else {}
