@@ -11,6 +11,7 @@ from engram.client import asking
 from engram.client.call import Request
 from engram.client.events import Change, JobEvent, Reader, change_of, job_event_of
 from engram.client.opening import service_of
+from engram.client.receiving import understood
 from engram.client.refusals import BrokeOff
 from engram.client.service import Service
 from engram.client.wire import Wire
@@ -115,8 +116,10 @@ class Client:
             try:
                 with self._wire.stream(request, reader.headers) as response:
                     for line in self._wire.lines(response):
-                        alive, event = time.monotonic(), reader.take(line)
-                        told = None if event is None else meaning(event)
+                        alive = time.monotonic()
+                        with understood(self._wire.service):
+                            event = reader.take(line)
+                            told = None if event is None else meaning(event)
                         if told is not None:
                             yield told
             except StoreError as error:  # a stream that was there is taken up again, as one that has ended

@@ -11,6 +11,10 @@ from engram.kernel.scope import Scope
 
 __all__ = ["Change", "JobEvent", "Reader", "change_of", "job_event_of"]
 
+_LONGEST_PAUSE = 60.0
+_DIGITS = 9
+_MOST_LINES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -74,10 +78,12 @@ class Reader:
             self._name = value
         elif field == "data":
             self._data.append(value)
-        elif field == "id":
+            if len(self._data) > _MOST_LINES:
+                raise ValueError("an event without end")
+        elif field == "id" and value.isascii() and value.isprintable():
             self._next = value
-        elif field == "retry" and value.isdigit():
-            self.pause = int(value) / 1000
+        elif field == "retry" and value.isascii() and value.isdigit():
+            self.pause = min(int(value[:_DIGITS]) / 1000, _LONGEST_PAUSE)
         return None
 
     def cut(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from engram.client import values
 from engram.client.call import Request
 from engram.client.calls import whose
-from engram.client.refusals import BrokeOff, unreadable
+from engram.client.receiving import Gathered, understood, value_of
+from engram.client.refusals import BrokeOff
 from engram.engine import portable
 from engram.engine.exported import opened_lines, target_of
 from engram.engine.progress import Progress
@@ -33,6 +33,8 @@ _TAKES = 6 * 3600.0
 _COUNT = "engram-records"
 _TOLD = 500
 _END = '"type":"end"}\n'
+_DIGITS = 16
+_LONGEST_LINE = 256 << 20
 _UNSAFE = re.compile(r"[^\w.,()+@#&' -]")
 _LONGEST = 100
 
@@ -71,7 +73,7 @@ def _line_by_line(wire: Wire, request: Request, beside: Path, progress: Progress
     """Write what comes; how many records. Raises `BrokeOff` where it is not whole."""
     done, last = -1, ""  # the first line is the head
     with wire.stream(request) as response, opened_lines(beside) as file:
-        total = int(response.headers.get(_COUNT, "0"))
+        total = _number(response.headers)
         for line in _split(wire.parts(response)):
             file.write(line)
             done, last = done + 1, line
@@ -85,14 +87,31 @@ def _line_by_line(wire: Wire, request: Request, beside: Path, progress: Progress
 
 
 def _split(parts: Iterable[bytes]) -> Iterator[str]:
-    """Lines with their ends."""
-    left = b""
+    """Lines with their ends. Raises `BrokeOff` for what is no text, or a line without end."""
+    left = bytearray()
     for part in parts:
-        *lines, left = (left + part).split(b"\n") if b"\n" in part else (left + part,)
-        for line in lines:
-            yield f"{line.decode()}\n"
+        *ends, last = part.split(b"\n")
+        for end in ends:
+            yield f"{_text(left + end)}\n"
+            left.clear()
+        left += last
+        if len(left) > _LONGEST_LINE:
+            raise BrokeOff("a line without end")
     if left:
-        yield left.decode()
+        yield _text(left)
+
+
+def _text(line: bytearray) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise BrokeOff("a line that is no text") from error
+
+
+def _number(headers: Mapping[str, str]) -> int:
+    """How many records an export says it holds; 0 where it says nothing of use."""
+    told = headers.get(_COUNT, "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < _DIGITS else 0
 
 
 def _pages(wire: Wire, request: Request, departure: portable.Departure) -> int:
@@ -123,7 +142,7 @@ def _fetched(wire: Wire, request: Request, goal: Path) -> int:
                 file.write(part)
         if not zipfile.is_zipfile(goal):
             raise BrokeOff("the archive has no end")
-        return int(response.headers.get(_COUNT, "0"))
+        return _number(response.headers)
 
 
 def _whole(wire: Wire, fetch: Callable[[], int]) -> int:
@@ -157,10 +176,13 @@ def import_(wire: Wire, arrival: portable.Arrival) -> Imported:
             _packed(path, source.names, sent)
             name += ".zip"
         found = _uploaded(wire, arrival, sent, _named(name))
-    for left in map(values.left, found.pop("left", None) or ()):
+    with understood(wire.service):
+        skipped = [values.left(item) for item in found.pop("left", None) or ()]
+        imported = values.imported(found)
+    for left in skipped:
         if arrival.on_skip is not None:
             arrival.on_skip(left)
-    return values.imported(found)
+    return imported
 
 
 def _packed(folder: Path, names: Iterable[str], goal: Path) -> None:
@@ -184,21 +206,16 @@ def _uploaded(wire: Wire, arrival: portable.Arrival, path: Path, name: str) -> d
     request = Request("POST", "/import", params, slow=_TAKES, again=False)
     try:
         with wire.stream(request, headers, lambda: _read(path, size, arrival.progress)) as response:
-            found = _read_json(wire, response.headers, b"".join(wire.parts(response)))
+            gathered = Gathered(wire.service)
+            for part in wire.parts(response):
+                gathered.take(part)
+            found: dict[str, Any] = value_of(wire.service, response.headers, gathered.content)
     except (InvalidInput, Conflict, Forbidden) as error:
         raise type(error)(str(error).replace(name, str(arrival.path), 1)) from error
-    for told in ("examples", "left"):
-        for item in found.get(told) or ():
-            item["place"] = str(item["place"]).replace(name, str(arrival.path), 1)
-    return found
-
-
-def _read_json(wire: Wire, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The answer's object. Raises `ConfigError` where something else answers."""
-    try:
-        found: dict[str, Any] = json.loads(body)
-    except ValueError as error:
-        raise unreadable(wire.service, headers) from error
+    with understood(wire.service):
+        for told in ("examples", "left"):
+            for item in found.get(told) or ():
+                item["place"] = str(item["place"]).replace(name, str(arrival.path), 1)
     return found
 
 

@@ -77,7 +77,10 @@ def refused(
     if kind in _PUT_OFF:
         wait = "" if after is None else f"; it may be asked again in {after:g} s"
         return Trouble(StoreError(f"{service.address}: {told}{wait}"), again=True, begun=False, after=after)
-    return Trouble(_error(service, request, kind, told, found, after))
+    try:
+        return Trouble(_error(service, request, kind, told, found, after))
+    except (TypeError, ValueError, OverflowError):  # figures that are none
+        return _foreign(service, status, headers, after)
 
 
 def _error(
@@ -139,7 +142,7 @@ def _problem(body: bytes) -> Mapping[str, Any] | None:
     """The problem that a body is, as RFC 9457 has it and engram writes it."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_ours = isinstance(found, dict) and str(found.get("type", "")).startswith(_TYPE) and "title" in found
     return found if is_ours else None

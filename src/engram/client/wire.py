@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import ssl
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from socket import gaierror
 from typing import Any, TypeVar
 
 from engram import __version__
 from engram.client.call import PREFIX, Request, Talk, once
-from engram.client.refusals import BrokeOff, Trouble, refused, unreadable
+from engram.client.receiving import Done, Gathered, Lines, heard, value_of
+from engram.client.refusals import BrokeOff, Trouble, refused
 from engram.client.service import Service
 from engram.engine.watching import carried
 from engram.kernel.errors import ConfigError, MissingExtra, StoreError
@@ -26,15 +25,16 @@ try:
     import httpx
 except ImportError as missing:
     raise MissingExtra("a memory that is a service", "client") from missing
+else:
+    from engram.client.failures import FAILURES, failed
 
-__all__ = ["AsyncWire", "Wire", "failed"]
+__all__ = ["AsyncWire", "Wire"]
 
 T = TypeVar("T")
 _CONNECT = 10.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _CLOSED = "this memory is closed; open it again"
-_BROKEN = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Rounds:
@@ -92,63 +92,13 @@ class _Sent:
         }
 
 
-def failed(service: Service, error: httpx.TransportError) -> Trouble:
-    """What a request without an answer stands for."""
-    trouble = _told(service, error)
-    trouble.error.__cause__ = error
-    return trouble
-
-
-def _told(service: Service, error: httpx.TransportError) -> Trouble:
-    where = service.address
-    causes = list(_causes(error))
-    bad = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if bad is not None:
-        why = getattr(bad, "verify_message", "") or bad.reason or str(bad)
-        return Trouble(
-            ConfigError(
-                f"{where}: no safe connection ({why}); mend the certificate, name the file of "
-                "the authority that signed it (Service(…, verify=path)), or use a port that speaks https"
-            )
-        )
-    if any(isinstance(cause, gaierror) for cause in causes):
-        return Trouble(StoreError(f"{where}: there is no host of that name; mend the url, or the network"))
-    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-        return Trouble(
-            StoreError(
-                f"{where} has not answered in time; it may still do what was asked. Look whether it is "
-                "well, or give it longer (Service(…, timeout=seconds))"
-            )
-        )
-    if isinstance(error, httpx.ProxyError):
-        return Trouble(
-            StoreError(f"{where}: the proxy in between refuses ({error}); mend HTTP_PROXY, NO_PROXY")
-        )
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        told = f"{where} cannot be reached ({error}); look whether engram serve runs there, and mend the url"
-        return Trouble(StoreError(told), again=True, begun=False)
-    told = f"the connection to {where} broke off ({str(error) or type(error).__name__}); call again"
-    return Trouble(StoreError(told), again=isinstance(error, _BROKEN))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _answered(service: Service, request: Request, response: httpx.Response) -> Trouble | None:
-    """What is wrong with an answer that is there as a whole; `None`: nothing."""
+def _answered(
+    service: Service, request: Request, response: httpx.Response, content: bytes = b""
+) -> Trouble | None:
+    """What is wrong with an answer, of which what is refused is there as a whole; `None`: nothing."""
     if response.is_success:
         return None
-    return refused(service, request, response.status_code, response.headers, response.content)
-
-
-def _json(service: Service, response: httpx.Response) -> Any:
-    try:
-        return json.loads(response.content)
-    except ValueError as error:
-        raise unreadable(service, response.headers) from error
+    return refused(service, request, response.status_code, response.headers, content)
 
 
 def _settings(service: Service) -> dict[str, Any]:
@@ -192,20 +142,29 @@ class Wire:
 
     def say(self, talk: Talk[T]) -> T:
         """Lead a talk to its end. Raises what it raises, and what the service refuses."""
-        return _led(talk, self.ask)
+        value: Any = None
+        while True:
+            try:
+                request = heard(self.service, talk, value)
+            except Done as done:
+                result: T = done.value
+                return result
+            value = self.ask(request)
 
     def ask(self, request: Request) -> Any:
         """The JSON that answers a request. Raises the error tree's error for anything else."""
         sent, rounds = _Sent.of(self.service, request), Rounds(self.service, request)
         while True:
             try:
-                response = self._client().request(**sent.named())
-            except httpx.TransportError as error:
+                client = self._client()
+                response = client.send(client.build_request(**sent.named()), stream=True)
+                content = self._content(response)
+            except FAILURES as error:
                 self._sleep(rounds.pause(failed(self.service, error)))
                 continue
-            trouble = _answered(self.service, request, response)
+            trouble = _answered(self.service, request, response, content)
             if trouble is None:
-                return _json(self.service, response)
+                return value_of(self.service, response.headers, content)
             self._sleep(rounds.pause(trouble))
 
     @contextmanager
@@ -230,15 +189,23 @@ class Wire:
         """The body of a streamed answer as it comes. Raises `BrokeOff`."""
         try:
             yield from response.iter_bytes()
-        except httpx.TransportError as error:
+        except FAILURES as error:
             raise _broken(self.service, error) from error
 
     def lines(self, response: httpx.Response) -> Iterator[str]:
         """The lines of a streamed answer as they come. Raises `BrokeOff`."""
+        lines = Lines(self.service)
+        for part in self.parts(response):
+            yield from lines.take(part)
+
+    def _content(self, response: httpx.Response) -> bytes:
+        gathered = Gathered(self.service)
         try:
-            yield from response.iter_lines()
-        except httpx.TransportError as error:
-            raise _broken(self.service, error) from error
+            for part in response.iter_bytes():
+                gathered.take(part)
+        finally:
+            response.close()
+        return gathered.content
 
     def _begun(
         self,
@@ -254,12 +221,11 @@ class Wire:
             client = self._client()
             try:
                 response = client.send(client.build_request(**named), stream=True)
-                if not response.is_success:
-                    response.read()
-            except httpx.TransportError as error:
+                said = b"" if response.is_success else self._content(response)
+            except FAILURES as error:
                 self._sleep(rounds.pause(failed(self.service, error)))
                 continue
-            trouble = _answered(self.service, request, response)
+            trouble = _answered(self.service, request, response, said)
             if trouble is None:
                 return response
             self._sleep(rounds.pause(trouble))
@@ -294,9 +260,9 @@ class AsyncWire:
         value: Any = None
         while True:
             try:
-                request = talk.send(value)
-            except StopIteration as stop:
-                result: T = stop.value
+                request = heard(self.service, talk, value)
+            except Done as done:
+                result: T = done.value
                 return result
             value = await self.ask(request)
 
@@ -305,13 +271,15 @@ class AsyncWire:
         sent, rounds = _Sent.of(self.service, request), Rounds(self.service, request)
         while True:
             try:
-                response = await (await self._client()).request(**sent.named())
-            except httpx.TransportError as error:
+                client = await self._client()
+                response = await client.send(client.build_request(**sent.named()), stream=True)
+                content = await self._content(response)
+            except FAILURES as error:
                 await asyncio.sleep(rounds.pause(failed(self.service, error)))
                 continue
-            trouble = _answered(self.service, request, response)
+            trouble = _answered(self.service, request, response, content)
             if trouble is None:
-                return _json(self.service, response)
+                return value_of(self.service, response.headers, content)
             await asyncio.sleep(rounds.pause(trouble))
 
     @asynccontextmanager
@@ -327,11 +295,22 @@ class AsyncWire:
 
     async def lines(self, response: httpx.Response) -> AsyncIterator[str]:
         """The lines of a streamed answer as they come. Raises `BrokeOff`."""
+        lines = Lines(self.service)
         try:
-            async for line in response.aiter_lines():
-                yield line
-        except httpx.TransportError as error:
+            async for part in response.aiter_bytes():
+                for line in lines.take(part):
+                    yield line
+        except FAILURES as error:
             raise _broken(self.service, error) from error
+
+    async def _content(self, response: httpx.Response) -> bytes:
+        gathered = Gathered(self.service)
+        try:
+            async for part in response.aiter_bytes():
+                gathered.take(part)
+        finally:
+            await response.aclose()
+        return gathered.content
 
     async def _begun(self, request: Request, headers: Mapping[str, str]) -> httpx.Response:
         sent, rounds = _Sent.of(self.service, request), Rounds(self.service, request)
@@ -340,12 +319,11 @@ class AsyncWire:
             client = await self._client()
             try:
                 response = await client.send(client.build_request(**named), stream=True)
-                if not response.is_success:
-                    await response.aread()
-            except httpx.TransportError as error:
+                content = b"" if response.is_success else await self._content(response)
+            except FAILURES as error:
                 await asyncio.sleep(rounds.pause(failed(self.service, error)))
                 continue
-            trouble = _answered(self.service, request, response)
+            trouble = _answered(self.service, request, response, content)
             if trouble is None:
                 return response
             await asyncio.sleep(rounds.pause(trouble))
@@ -384,16 +362,5 @@ async def _living(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
         await client.aclose()
 
 
-def _broken(service: Service, error: httpx.TransportError) -> BrokeOff:
+def _broken(service: Service, error: httpx.RequestError) -> BrokeOff:
     return BrokeOff(str(failed(service, error).error))
-
-
-def _led(talk: Generator[Request, Any, T], ask: Callable[[Request], Any]) -> T:
-    value: Any = None
-    while True:
-        try:
-            request = talk.send(value)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        value = ask(request)
