@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from engram import AsyncMemory, ConfigError, EngramError, Memory
+from engram.cli.app import app
 from engram.client import Client, Service
 from engram.client.events import Reader
 from engram.client.receiving import Gathered, Lines
@@ -132,3 +134,32 @@ def test_a_stream_cannot_make_its_reader_sleep_for_ever_or_show_what_it_likes() 
     reader.take("retry: \u00b2")
     with pytest.raises(ValueError, match="without end"):
         list(map(reader.take, ["data: x"] * 2000))
+
+
+ORDERS = "\x1b]0;owned\x07\x9b2J\u202e"
+METRICS = (
+    f'engram_build_info{{version="{ORDERS}",policy="[/red]{ORDERS}",store="{ORDERS}"}} 1\n'
+    f'engram_calls_total{{call="[bold]{ORDERS}[/nothing]"}} 3\n'
+    "engram_records NaN\nengram_scopes +Inf\nengram_store_bytes 1e999\n"
+)
+SCOPE = {"tenant": ORDERS, "user_id": ORDERS, "agent_id": None, "run_id": None, "records": 1}
+REFUSED = {"type": "urn:engram:problem:not-found", "title": "x", "detail": f"no {ORDERS}", "status": 404}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("top", "--once"), (Answer(METRICS), Answer({"items": []}), Answer({"items": [SCOPE]}))),
+        (("search", "x", "--user", "ana"), (Answer(REFUSED, 404),)),
+        (("audit",), (Answer(REFUSED, 404),)),
+    ],
+)
+def test_nothing_of_it_gives_the_terminal_orders(
+    words: tuple[str, ...], said: tuple[Answer, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGRAM_KEY", KEY)
+    with lying(*said) as server:
+        done = CliRunner().invoke(app, [*words, "--url", server.origin])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    assert not set("\x1b\x07\x9b\u202e") & set(done.output)
+    assert "\ufffd" in done.output

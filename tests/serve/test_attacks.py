@@ -130,3 +130,13 @@ def test_a_head_that_never_ends_is_not_waited_for() -> None:
             return [await ends(port, *parts) for parts in ((b"",), (begun,), (whole, begun))]
 
     assert asyncio.run(talk()) == [b"", b"", b""]
+
+
+def test_a_change_set_of_others_is_as_one_that_is_not_there(shared: House) -> None:
+    shared.key("acme", "write", "acme")
+    theirs = shared.told("POST", "memories", json={"messages": "The code is 4711.", **ANA})["change_set"]
+    told = [
+        shared.told("POST", "undo", as_="acme", status=404, json={"change_set": number, **ANA})["detail"]
+        for number in (theirs, "987654")
+    ]
+    assert told[0].replace(theirs, "987654") == told[1]

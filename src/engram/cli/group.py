@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from engram.cli.options import Misuse
 from engram.kernel.errors import EngramError
+from engram.kernel.show import one_line
 
 __all__ = ["HELP", "DefaultGroup", "ErrorGroup", "ListGroup", "complain"]
 
@@ -27,8 +28,8 @@ _INSTALLERS = ("install_completion", "show_completion")  # `engram completion` i
 
 
 def complain(message: str) -> None:
-    """One line on standard error."""
-    typer.echo(f"engram: {' '.join(message.split())}", err=True)
+    """One line on standard error; what it quotes gives the terminal no orders."""
+    typer.echo(f"engram: {one_line(message)}", err=True)
 
 
 class ErrorGroup(TyperGroup):

@@ -128,7 +128,7 @@ def _screen(board: Board) -> RenderableType:
 def _head(board: Board) -> Text:
     head = Text.assemble(("engram top", "bold"), f"  {one_line(board['source'])}  ")
     about = [f"{name} {board[name]}" for name in ("version", "policy", "store") if board[name]]
-    return head.append("  ".join([*about, board["time"]]), style="dim")
+    return head.append(one_line("  ".join([*about, board["time"]])), style="dim")
 
 
 def _figures(board: Board) -> Table:
@@ -159,7 +159,11 @@ def _calls(board: Board) -> Table:
     shown = table("call", "a second", "median", "95 %", numbers=("a second", "median", "95 %"))
     for call, rate in board["calls_per_second"].items():
         times = board["latency_ms"].get(call, {})
-        shown.add_row(call, _rate(rate, ""), *(_milliseconds(times.get(name)) for name in ("p50", "p95")))
+        shown.add_row(
+            Text(one_line(call)),
+            _rate(rate, ""),
+            *(_milliseconds(times.get(name)) for name in ("p50", "p95")),
+        )
     return shown
 
 

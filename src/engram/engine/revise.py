@@ -131,12 +131,13 @@ def undo(core: Core, change_set: str | int, scope: Scope) -> Receipt:
     number = number_of(change_set)
     touched = core.store.select(Select(change_set=number, history=True))
     edges = edges_of(core, number)
+    missing = f"there is no change set '{number}' in this scope, it changed no records, or they were erased"
     if not touched and not edges:
-        raise NotFound(f"there is no change set '{number}', it changed no records, or they were erased")
+        raise NotFound(missing)
     scopes = {record.scope for record in touched}
     scopes |= {edge.scope for versions in edges.values() for edge in versions}
     if not all(map(scope.covers, scopes)):
-        raise NotFound(f"there is no change set '{number}' in this scope")
+        raise NotFound(missing)
     latest = {item.id: item for item in _latest(core, touched)}
     _refuse_if_stood_on(core, touched, latest, edges, number)
     before = {record.id for record in touched if record.closed == number and record.opened != number}

@@ -188,9 +188,10 @@ def _large(core: Core, scope: Scope | None) -> dict[str, Any]:
     if not found or not shelf.possible:
         return {}
     files = shelf.files
-    indexed = sum(path is not None and path.name in files for path in map(shelf.path, found))
+    mine = {path.name for path in map(shelf.path, found) if path is not None and path.name in files}
     needs = {} if available() else {"needs": ANN}
-    return {"large": {"scopes": len(found), "indexed": indexed, "bytes": sum(files.values()), **needs}}
+    size = sum(files.values()) if scope is None else sum(files[name] for name in mine)
+    return {"large": {"scopes": len(found), "indexed": len(mine), "bytes": size, **needs}}
 
 
 def _under_way(info: Mapping[str, str]) -> dict[str, Any]:

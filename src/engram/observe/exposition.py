@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -46,9 +47,11 @@ def read_metrics(lines: Iterable[str]) -> Sample:
             continue
         labels = tuple(sorted((name, _plain(text)) for name, text in _LABEL.findall(found[2] or "")))
         try:
-            values[found[1], labels] = float(found[3])
+            value = float(found[3])
         except ValueError:
             continue
+        if math.isfinite(value):
+            values[found[1], labels] = value
     return Sample(values)
 
 
