@@ -27,8 +27,10 @@ help:  ## Say what each target does
 demo: .venv/.base  ## Remember seven months of conversation, then ask about it
 	$(BIN)/engram demo
 
-test: .venv/.dev  ## Run the tests, a file at a time on each core
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+# One more than there are cores: many tests wait for a process that they have started.
+test: WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 5))')
+test: .venv/.dev  ## Run the tests, a file at a time in each of WORKERS processes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-schema: export SCHEMA_SECONDS ?= 120
 test-schema: .venv/.dev  ## Ask a service at random, from its OpenAPI file, for SCHEMA_SECONDS

@@ -75,7 +75,7 @@ def test_people_are_told_that_it_is_shown_once(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("create", "--rights", "root"), "not one of read, write, admin"),
+        (("create", "--rights", "root"), "not one of metrics, read, write, admin"),
         (("create", "--users", "a*b"), "may only end a prefix"),
         (("create", "--tenant", ""), "1 to 512 printable characters"),
         (("create", "--expires", "soon"), "no stretch of time"),

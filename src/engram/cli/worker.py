@@ -104,9 +104,9 @@ def _measured(core: Core, at: tuple[str, int] | None) -> Iterator[None]:
 
 def _work(working: Worker, *, once: bool, json: bool) -> None:
     """Work, with a word before and after. Raises `Exit` with 1 where something failed within `--once`."""
-    if not json and not once:
-        print("waiting for work; Ctrl-C ends it", flush=True)
     with _signals(working):
+        if not json and not once:
+            print("waiting for work; Ctrl-C ends it", flush=True)
         tally = _told(working, once=once, json=json)
     summary = _summary(tally) + ("; stopped" if working.stopped else "")
     if json:

@@ -101,7 +101,8 @@ def migrate(link: Link, target: Target, steps: Sequence[Migration], first: Calla
     """Apply the steps that the store still lacks; `first` fills a new one.
 
     A step is one transaction with its number in it, so that a crash leaves the state before it; an online
-    one is done statement by statement and can be done again. One process migrates at a time.
+    one is done statement by statement and can be done again. One process migrates at a time; the others look
+    again and again, in no transaction: `CREATE INDEX CONCURRENTLY` waits for every transaction there is.
     """
     latest = steps[-1].number
     number = format_of(link, target, latest)
@@ -135,8 +136,10 @@ def _apply(link: Link, target: Target, step: Migration, latest: int, first: Call
     while True:
         try:
             with link.transaction():
-                _change(link, target, step, latest, first)
-            return
+                if _row(link, _SQL["hold"], (target.schema,))[0]:
+                    _change(link, target, step, latest, first)
+                    return
+            deadline = time.monotonic() + target.wait
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > deadline:
                 raise
@@ -144,12 +147,11 @@ def _apply(link: Link, target: Target, step: Migration, latest: int, first: Call
 
 
 def _change(link: Link, target: Target, step: Migration, latest: int, first: Callable[[Link], None]) -> None:
-    """Take a step in the present transaction.
+    """Take a step in the present transaction, as the only one who migrates.
 
     It waits for locks a short time only, and is tried again: behind whoever waits for a reader, all wait.
     """
     link.execute(_SQL["hurry"])
-    link.execute(_SQL["hold"], (target.schema,))
     before = format_of(link, target, latest)
     if before >= step.number:
         return
@@ -164,7 +166,7 @@ def _change(link: Link, target: Target, step: Migration, latest: int, first: Cal
 
 
 def _hold(link: Link, target: Target) -> None:
-    """Be the only one who migrates. Nobody waits for it: `CREATE INDEX CONCURRENTLY` waits for waiters."""
+    """Be the only one who migrates."""
     while not _row(link, _SQL["hold_session"], (target.schema,))[0]:
         time.sleep(_PAUSE)
 

@@ -18,7 +18,7 @@ SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)
 SELECT set_config('lock_timeout', '2s', true)
 
 -- name: hold
-SELECT pg_advisory_xact_lock(hashtextextended('engram:' || %s, 0))
+SELECT pg_try_advisory_xact_lock(hashtextextended('engram:' || %s, 0))
 
 -- name: hold_session
 SELECT pg_try_advisory_lock(hashtextextended('engram:' || %s, 0))
