@@ -20,14 +20,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from engram.kernel.changes import Changes
 from engram.kernel.effects import Find, Read, Score, Told
 from engram.kernel.errors import ConfigError
 from engram.kernel.policy import Policy, Query, Recall
 from engram.kernel.record import Record
 from engram.kernel.scope import Scope
+from engram.operators.retrieval.nearest import SIGNALS, mixed
 from engram.operators.retrieval.recall import best
 from engram.operators.topics.file import File
 from engram.operators.topics.profile import SHADE, Profile, sketched
@@ -36,7 +35,6 @@ from engram.operators.topics.shelf import filing, shelf_of, topics_after
 __all__ = ["SecondMe"]
 
 _BY_RULES = "by rules: no model is configured"
-_SIGNALS = ("dense_turn", "bm25_turn")
 
 
 @dataclass(frozen=True)
@@ -74,12 +72,11 @@ class SecondMe(Policy):
 
     async def read(self, query: Query) -> Recall:
         """Turns by cosine and words: the raw layer."""
-        columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
+        columns = await Score(query.text, SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
         if not len(columns):
             return Recall()
-        cosine, words = (np.asarray(columns.signals[name]) for name in _SIGNALS)
-        mixed = (cosine + self.words * words / max(float(words.max()), 1e-9)) / (1 + self.words)
-        return await best(query, columns, mixed, lambda at: mixed[at])
+        near = mixed(columns, self.words) / (1 + self.words)
+        return await best(query, columns, near, lambda at: near[at])
 
     async def beside(self, query: Query) -> tuple[Record, ...]:
         """The shades that are nearest to the question."""

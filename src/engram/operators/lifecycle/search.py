@@ -13,13 +13,13 @@ from engram.kernel.record import Hit, Record
 from engram.operators.analysis import terms
 from engram.operators.lifecycle.schedule import Schedule, Use, importance, uses_of
 from engram.operators.lifecycle.states import state_of
+from engram.operators.retrieval.nearest import SIGNALS, mixed
 from engram.operators.retrieval.replaced import before_replaced
 from engram.operators.retrieval.top import top
 from engram.operators.topics.shelf import topic_of
 
 __all__ = ["Living"]
 
-_SIGNALS = ("dense_turn", "bm25_turn")
 _TOPICS = 3
 _HALF = 0.5
 
@@ -41,14 +41,13 @@ class Living:
 
     async def recall(self, query: Query) -> Recall:
         """The hits, and that they were used."""
-        columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
+        columns = await Score(query.text, SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
         if not len(columns):
             return Recall()
-        cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
-        mixed = (cosine + self.words * bm25 / max(float(bm25.max()), 1e-9)) / (1 + self.words)
-        places = top(mixed, 2 * max(query.depth, 10), columns.rows)
+        near = mixed(columns, self.words) / (1 + self.words)
+        places = top(near, 2 * max(query.depth, 10), columns.rows)
         ids = columns.rows(places)
-        relevance = dict(zip(ids, np.clip(mixed[places], 0, 1).tolist(), strict=True))
+        relevance = dict(zip(ids, np.clip(near[places], 0, 1).tolist(), strict=True))
         found = await Read(tuple(ids))
         uses = await uses_of([record.id for record in found if record.made_by is not None])
         topics = {} if query.level or query.kinds else await self._topics(query.text)

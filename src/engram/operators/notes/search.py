@@ -10,11 +10,10 @@ from engram.kernel.effects import Neighbours, Read, Score
 from engram.kernel.policy import Query, Recall
 from engram.kernel.record import Hit, Record
 from engram.operators.notes.note import LINK, NOTE_OF, Note, turn_of
+from engram.operators.retrieval.nearest import SIGNALS, mixed
 from engram.operators.retrieval.top import top
 
 __all__ = ["nearest_notes"]
-
-_SIGNALS = ("dense_turn", "bm25_turn")
 
 
 async def nearest_notes(query: Query, words: float, share: float) -> Recall:
@@ -24,11 +23,10 @@ async def nearest_notes(query: Query, words: float, share: float) -> Recall:
     since. Where the query's filters will drop hits, the turn stands behind its note. Notes linked to a hit
     rank at `share` of its value at least. The score is the cosine, lifted likewise.
     """
-    columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
+    columns = await Score(query.text, SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
     if not len(columns):
         return Recall()
-    cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
-    ranking = cosine + words * bm25 / max(float(bm25.max()), 1e-9)
+    cosine, ranking = np.asarray(columns.signals["dense_turn"]), mixed(columns, words)
     places = top(ranking, 2 * query.depth, columns.rows)  # a turn may come twice, itself and by its note
     ids = columns.rows(places)
     value = dict(zip(ids, ranking[places].tolist(), strict=True))

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engram.kernel.effects import Find, Score
+from engram.kernel.effects import Columns, Find, Score
 from engram.kernel.policy import Query, Recall
 from engram.kernel.record import Hit
 from engram.operators.retrieval.recall import best
 from engram.operators.retrieval.replaced import before_replaced
 
-__all__ = ["current", "nearest"]
+__all__ = ["SIGNALS", "current", "mixed", "nearest"]
 
-_SIGNALS = ("dense_turn", "bm25_turn")
+SIGNALS = ("dense_turn", "bm25_turn")
+"""The signals that `mixed` takes."""
+
+
+def mixed(columns: Columns, words: float) -> NDArray[np.float64]:
+    """Each row's cosine and, `words` times as much, BM25, which is 1 at its best: up to 1 + `words`."""
+    cosine, bm25 = (np.asarray(columns.signals[name]) for name in SIGNALS)
+    return np.asarray(cosine + words * bm25 / max(float(bm25.max()), 1e-9))
 
 
 async def nearest(query: Query, words: float = 0.3) -> Recall:
@@ -20,12 +28,11 @@ async def nearest(query: Query, words: float = 0.3) -> Recall:
 
     The score is the cosine, cut to [0, 1]. Levels and kinds are those that the query asks for.
     """
-    columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
+    columns = await Score(query.text, SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
     if not len(columns):
         return Recall()
-    cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
-    ranking = cosine + words * bm25 / max(float(bm25.max()), 1e-9)
-    return await best(query, columns, ranking, lambda at: np.asarray(np.clip(cosine[at], 0, 1)))
+    cosine = np.asarray(columns.signals["dense_turn"])
+    return await best(query, columns, mixed(columns, words), lambda at: np.asarray(np.clip(cosine[at], 0, 1)))
 
 
 async def current(query: Query, k: int = 10) -> list[Hit]:

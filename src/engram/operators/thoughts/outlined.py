@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from engram.kernel.effects import Find, Neighbours, Read, Score
 from engram.kernel.policy import Query, Recall
+from engram.operators.retrieval.nearest import SIGNALS, mixed
 from engram.operators.retrieval.top import top
 from engram.operators.thoughts.hierarchy import ABOUT, SUBTOPIC, path_of
 from engram.operators.thoughts.outline import ASPECT
@@ -18,7 +18,6 @@ from engram.operators.thoughts.search import Chosen, nearest_chosen
 
 __all__ = ["Outlined"]
 
-_SIGNALS = ("dense_turn", "bm25_turn")
 _LEAST = 20
 _TOPICS = 3
 _DEEP = 4
@@ -40,11 +39,10 @@ class Outlined:
 
     async def search(self, query: Query) -> Recall:
         """The hits of a query."""
-        columns = await Score(query.text, _SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
+        columns = await Score(query.text, SIGNALS, at=query.at, level=query.level, kinds=query.kinds)
         if not len(columns):
             return Recall()
-        cosine, bm25 = (np.asarray(columns.signals[name]) for name in _SIGNALS)
-        ranking = (cosine + self.words * bm25 / max(float(bm25.max()), 1e-9)) / (1 + self.words)
+        ranking = mixed(columns, self.words) / (1 + self.words)
         if not query.level:
             places = {id: place for place, id in enumerate(columns.rows(range(len(columns))))}
             for id, value in (await self._under(query)).items():
