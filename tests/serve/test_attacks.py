@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,3 +141,79 @@ def test_a_change_set_of_others_is_as_one_that_is_not_there(shared: House) -> No
         for number in (theirs, "987654")
     ]
     assert told[0].replace(theirs, "987654") == told[1]
+
+
+def _file(lines: list[dict[str, Any]]) -> bytes:
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+def test_nothing_that_is_imported_stands_on_what_others_have(shared: House) -> None:
+    """Else a change or an erasure of theirs would reach over here, and tell them of it."""
+    shared.key("mallory", "admin", "mallory")
+    theirs = shared.told("POST", "memories", json={"messages": "The code is 4711.", **ANA})["items"][0]["id"]
+    shared.told("POST", "triples", json={"triples": [["Ana", "hides in", "a bunker"]], **ANA})
+    shared.told("POST", "triples", as_="mallory", json={"triples": [["Bo", "lives in", "Oslo"]], **ANA})
+    lines = [json.loads(line) for line in shared.call("GET", "export", as_="mallory").text.splitlines()]
+    edge = next(line for line in lines if line["type"] == "edge")["id"]
+    record = next(line for line in lines if line["type"] == "record" and line["kind"] == "fact")["id"]
+    shared.told("POST", "forget", as_="mallory", json={"everyone": True})
+    told = shared.call("GET", "export", params=ANA).text.splitlines()
+    other_edge = next(line for line in map(json.loads, told) if line["type"] == "edge")["id"]
+
+    def forged(mine: str, yours: str, *fields: str) -> bytes:
+        found = json.loads(json.dumps(lines))
+        for line in found:
+            for name in fields:
+                if line.get(name) == mine:
+                    line[name] = yours
+                elif line.get(name) == [mine]:
+                    line[name] = [yours]
+        return _file(found)
+
+    for content, kind in (
+        (forged(record, theirs, "sources"), (422, "invalid-input")),
+        (forged(record, theirs, "source"), (422, "invalid-input")),
+        (forged(record, theirs, "id", "source", "sources"), (409, "conflict")),
+        (forged(edge, other_edge, "id"), (409, "conflict")),
+    ):
+        response = shared.call("POST", "import", as_="mallory", params={"name": "x.jsonl"}, content=content)
+        assert problem(response) == kind, response.text
+    assert shared.told("GET", "stats", as_="mallory")["records"] == 0
+    fine = shared.call("POST", "import", as_="mallory", params={"name": "x.jsonl"}, content=_file(lines))
+    assert fine.json()["stored"] == 3
+
+
+def test_what_was_erased_is_not_said_again(served: House) -> None:
+    served.told("POST", "memories", json={"messages": "My cat is called Mia.", **ANA})
+    asked = {"question": "What is the cat called?", **ANA}
+    found = {"query": "cat", **ANA}
+    once = {"Idempotency-Key": "again"}
+    first = served.call("POST", "ask", json=asked, headers=once)
+    again = served.call("POST", "ask", json=asked, headers=once)
+    assert "Mia" in first.text
+    assert (again.text, again.headers["idempotency-replayed"]) == (first.text, "true")
+    assert "Mia" in served.call("POST", "search", json=found, headers={"Idempotency-Key": "2"}).text
+    served.told("POST", "forget", json=ANA)
+    assert "Mia" not in served.call("POST", "ask", json=asked, headers=once).text
+    assert "Mia" not in served.call("POST", "search", json=found, headers={"Idempotency-Key": "2"}).text
+
+
+def test_a_key_makes_none_that_outlives_it(shared: House) -> None:
+    lasts = timedelta(hours=1)
+    key, shared.tokens["brief"] = shared.service.keyring.store.create(rights="admin", lasts=lasts)
+    shared.do(shared.service.keyring.refresh())
+    assert key.expires is not None
+    made = shared.told("POST", "keys", as_="brief", json={"rights": "admin"})
+    assert datetime.fromisoformat(made["expires"]) <= key.expires
+    assert problem(shared.call("POST", "keys", as_="brief", json={"days": 1})) == (403, "forbidden")
+    assert shared.told("POST", "keys", as_="brief", json={"days": 0.01})["expires"]
+
+
+def test_who_guesses_ids_is_in_the_audit(shared: House) -> None:
+    id = shared.key("guessing", "write", "acme", "team-*")
+    theirs = shared.told("POST", "memories", json={"messages": "The code is 4711.", **ANA})["items"][0]["id"]
+    for method, path in (("GET", "memories"), ("DELETE", "memories"), ("GET", "/v1/memories")):
+        place = f"{path}/{theirs}" + ("/" if path.startswith("/") else "")
+        assert shared.call(method, place, as_="guessing").status_code == 404
+    told = [(line["call"], line["outcome"]) for line in shared.audited() if line["key"] == id]
+    assert told == [("get", "NotFound"), ("forget_one", "NotFound"), ("get", "NotFound")]

@@ -15,7 +15,7 @@ from engram.engine.ingest import check_text, json_value
 from engram.engine.progress import Progress
 from engram.engine.views import is_view
 from engram.kernel.errors import Conflict, Forbidden, InvalidInput
-from engram.kernel.protocols import Select, StateRow
+from engram.kernel.protocols import Select, SelectEdges, StateRow
 from engram.kernel.record import KINDS, ROLES, Edge, Interval, Record
 from engram.kernel.scope import Scope
 
@@ -158,22 +158,43 @@ def prove(core: Core, source: Source, within: Scope | None, progress: Progress |
             proof.ids.append(_hash(first.id))
             if first.origin is not None:
                 proof.origins.append(_hash(repr((first.scope, first.origin))))
-            if filled and first.origin is not None:
-                waiting.append(line)
+        if filled and (line.versions or line.edge is not None):
+            waiting.append(line)
         if len(waiting) >= _PAGE:
-            _resolve(core, waiting, proof.aliases)
+            _held_against(core, waiting, proof.aliases, within)
             waiting.clear()
-    _resolve(core, waiting, proof.aliases)
+    _held_against(core, waiting, proof.aliases, within)
     if last[0] > proof.change_sets:
         raise InvalidInput(f"{last[1]}: change set {last[0]} has no line of its own; export again")
     proof.fingerprint = digest.hexdigest()
     _no_repeats(source, proof)
-    _no_gaps(core, source, proof)
+    _no_gaps(core, source, proof, within)
     return proof
 
 
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _held_against(core: Core, lines: Sequence[Line], aliases: dict[str, str], within: Scope | None) -> None:
+    """Hold lines against what the store has already."""
+    if within is not None:
+        _no_others(core, lines, within)
+    _resolve(core, [item for item in lines if item.versions and item.versions[0].origin is not None], aliases)
+
+
+def _no_others(core: Core, lines: Sequence[Line], within: Scope) -> None:
+    """Refuse an id that the store has outside: what stands on it here would stand on what is not theirs."""
+    records = tuple(line.versions[0].id for line in lines if line.versions)
+    edges = tuple(line.edge.id for line in lines if line.edge is not None)
+    found: list[Record | Edge] = []
+    found += core.store.select(Select(ids=records, closed=True)) if records else ()
+    found += core.store.edges(SelectEdges(ids=edges, history=True)) if edges else ()
+    taken = {item.id for item in found if not within.covers(item.scope)}
+    for line in lines if taken else ():
+        id = line.edge.id if line.edge is not None else line.versions[0].id
+        if id in taken:
+            raise Conflict(f"{line.place}: id {id} is taken in this store; leave the line out")
 
 
 def _resolve(core: Core, lines: Sequence[Line], aliases: dict[str, str]) -> None:
@@ -216,8 +237,8 @@ def _no_repeats(source: Source, proof: Proof) -> None:
                 seen.add(key)
 
 
-def _no_gaps(core: Core, source: Source, proof: Proof) -> None:
-    """Refuse what stands on a record that is neither in the file nor in the store."""
+def _no_gaps(core: Core, source: Source, proof: Proof, within: Scope | None) -> None:
+    """Refuse what stands on a record that is neither in the file nor, in what is reached, in the store."""
     import numpy as np
 
     ids, named = (np.frombuffer(hashes, np.uint64) for hashes in (proof.ids, proof.named))
@@ -228,14 +249,15 @@ def _no_gaps(core: Core, source: Source, proof: Proof) -> None:
     for line in read_lines(source):
         waiting.update({id: line.place for id in line.named if _hash(id) in missing and id not in waiting})
         if len(waiting) >= _PAGE:
-            _must_be_there(core, waiting)
+            _must_be_there(core, waiting, within)
             missing.difference_update(map(_hash, waiting))
             waiting.clear()
-    _must_be_there(core, waiting)
+    _must_be_there(core, waiting, within)
 
 
-def _must_be_there(core: Core, named: Mapping[str, str]) -> None:
-    there = {record.id for record in core.store.select(Select(ids=tuple(named), closed=True))}
+def _must_be_there(core: Core, named: Mapping[str, str], within: Scope | None) -> None:
+    found = core.store.select(Select(ids=tuple(named), closed=True))
+    there = {record.id for record in found if within is None or within.covers(record.scope)}
     for id, place in named.items():
         if id not in there:
             raise InvalidInput(

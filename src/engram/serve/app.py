@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from engram import __version__
-from engram.kernel.errors import EngramError, Forbidden, InvalidInput
+from engram.kernel.errors import EngramError, Forbidden, InvalidInput, NotFound
 from engram.serve import (
     auditing,
     bodies,
@@ -106,7 +106,7 @@ def _with_examples(app: FastAPI) -> None:
 async def _known(request: Request, error: Exception) -> Response:
     """An error of the tree; what the key was refused is written down. Those of the service are the edge's."""
     guard = getattr(request.state, "guard", None)
-    if guard is not None and isinstance(error, Forbidden):
+    if guard is not None and isinstance(error, Forbidden | NotFound):
         guard.refused(request.scope["endpoint"].__name__, error)
     return _sent(request, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
@@ -12,7 +13,11 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from engram.kernel.errors import InvalidInput
+from engram.kernel.protocols import Position
+from engram.kernel.scope import DEFAULT_TENANT
+from engram.serve import replies
 from engram.serve.guard import Guard
+from engram.serve.keys import EVERY
 from engram.serve.problems import KINDS, MEDIA_TYPE
 from engram.serve.reading import Reading
 from engram.serve.replays import Replay, checked
@@ -168,12 +173,34 @@ def paged(items: Sequence[T], page: tuple[str | None, int]) -> tuple[list[T], st
     return list(items[first : first + limit]), str(first + limit) if more else None
 
 
+def _repeatable(dependant: Dependant) -> bool:
+    """Whether a route that depends on this takes an idempotency key."""
+    return dependant.call is _once or any(map(_repeatable, dependant.dependencies))
+
+
+async def _erasures(request: Request, body: bytes) -> int:
+    """How often something was erased where a request reads."""
+    service, tenant = request.app.state.service, request.state.key.tenant
+    if tenant == EVERY:
+        try:
+            asked = json.loads(body)
+        except ValueError:
+            asked = None
+        named = asked.get("tenant") if isinstance(asked, dict) else None
+        tenant = named if isinstance(named, str) else DEFAULT_TENANT
+    position: Position = await asyncio.to_thread(service.core.store.sequence, tenant)
+    return position.erasures
+
+
 class RepeatableRoute(APIRoute):
     """A route whose changing requests may be sent again under the same `Idempotency-Key`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, which gives the first answer again."""
+        """The handler, which gives the first answer again; where the route only reads, it reads anew."""
         handle = super().get_route_handler()
+        if not any(map(_repeatable, self.dependant.dependencies)):
+            return handle
+        quotes = self.response_model is replies.AnswerOut
 
         async def handling(request: Request) -> Response:
             key = request.headers.get("idempotency-key")
@@ -187,8 +214,10 @@ class RepeatableRoute(APIRoute):
             asked = b"\0".join(
                 (request.method.encode(), str(request.url.path).encode(), request.url.query.encode())
             )
-            name = request.state.key.id, checked(key)
             body = await request.body()
+            name = request.state.key.id, checked(key)
+            if quotes:  # what it says may have been erased meanwhile: then it is asked anew
+                name = name[0], f"{name[1]}\0{await _erasures(request, body)}"
             replay, again = await request.app.state.service.replays.once(name, asked + b"\0" + body, answer)
             headers: Mapping[str, str] = {"Idempotency-Replayed": "true"} if again else {}
             return Response(replay.body, replay.status, headers, replay.media_type)

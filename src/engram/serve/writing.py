@@ -26,6 +26,7 @@ from engram.serve.reading import Reading
 __all__ = ["Keeping", "Writing"]
 
 _LOOK = 0.1
+_MARGIN = timedelta(seconds=1)  # the key is made a moment after it was looked at
 Options = Mapping[str, Any]
 
 
@@ -192,6 +193,7 @@ class Keeping:
         with self.guard.passing("keys.create", "admin", {}) as passage:
             if not mine.includes(asked, users):
                 raise Forbidden(f"this key makes keys of tenant {mine.tenant!r}, users {mine.users!r} alone")
+            lasts = self._at_most(lasts)
             made = await asyncio.to_thread(
                 lambda: self._keys.create(name=name, rights=rights, tenant=asked, users=users, lasts=lasts)
             )
@@ -216,6 +218,15 @@ class Keeping:
             passage.saw([id])
         await self.guard.service.keyring.refresh()
         return ended
+
+    def _at_most(self, lasts: timedelta | None) -> timedelta | None:
+        """How long a key lasts that this one makes: no longer than itself. Raises `Forbidden` for longer."""
+        if self.guard.key.expires is None:
+            return lasts
+        left = self.guard.key.expires - self.guard.service.core.now() - _MARGIN
+        if left <= timedelta(0) or (lasts is not None and lasts > left):
+            raise Forbidden(f"this key ends in {left}, and makes no key that lasts longer; give fewer days")
+        return left if lasts is None else lasts
 
     async def _mine(self, id: str) -> None:
         """Raise `NotFound` where a key is not within reach, as where it is not there."""

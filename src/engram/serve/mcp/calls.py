@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from engram.engine.results import Page, Receipt
-from engram.kernel.errors import Forbidden
+from engram.kernel.errors import EngramError, Forbidden
 from engram.kernel.record import Hit, Record
 from engram.kernel.scope import SCOPE_FIELDS
 from engram.operators.answering import Answer
@@ -131,7 +131,7 @@ class Calls(Protocol):
         """Erase records or a scope."""
         ...
 
-    def refused(self, call: str, error: Forbidden) -> None:
+    def refused(self, call: str, error: EngramError) -> None:
         """Write down a call that was refused before it began."""
         ...
 
@@ -195,6 +195,6 @@ class Guarded:
         reached = self._reach.within(given) if ids is not None else self._reach.named(given)
         return await self._writing.forget(ids, reached, dry_run=dry_run)
 
-    def refused(self, call: str, error: Forbidden) -> None:
+    def refused(self, call: str, error: EngramError) -> None:
         """Write down a call that was refused before it began."""
         self._reading.guard.refused(call, error)

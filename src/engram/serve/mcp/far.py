@@ -9,7 +9,7 @@ from engram.aio import AsyncMemory
 from engram.aview import AsyncView
 from engram.bound import ScopeIds
 from engram.engine.results import Page, Receipt
-from engram.kernel.errors import Forbidden
+from engram.kernel.errors import EngramError, Forbidden
 from engram.kernel.record import Hit, Record
 from engram.operators.answering import Answer
 from engram.operators.packing import Context
@@ -88,7 +88,7 @@ class Far:
         self._write()
         return await self._memory.forget(ids, dry_run=dry_run, **self._ids(given))
 
-    def refused(self, call: str, error: Forbidden) -> None:
+    def refused(self, call: str, error: EngramError) -> None:
         """Nothing: the service writes down what reaches it."""
 
     def _at(self, when: When) -> AsyncMemory | AsyncView:

@@ -16,7 +16,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 
 from engram import __version__
-from engram.kernel.errors import EngramError, Forbidden
+from engram.kernel.errors import EngramError, Forbidden, NotFound
 from engram.serve.edge import ending, told
 from engram.serve.mcp.arguments import input_schema, read
 from engram.serve.mcp.calls import Calls
@@ -244,7 +244,7 @@ def _problem(error: Exception, calls: Calls, call: str) -> Problem:
     """What went wrong, as any caller may know it; what is ours to mend is logged, a refusal is noted."""
     request = secrets.token_hex(8)
     problem = problem_of(error, request)
-    if isinstance(error, Forbidden):
+    if isinstance(error, Forbidden | NotFound):
         calls.refused(call, error)
     if problem.status >= 500 or not isinstance(error, EngramError):
         _LOG.error("request %s failed: %s", request, told(error))
