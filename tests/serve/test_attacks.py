@@ -217,3 +217,9 @@ def test_who_guesses_ids_is_in_the_audit(shared: House) -> None:
         assert shared.call(method, place, as_="guessing").status_code == 404
     told = [(line["call"], line["outcome"]) for line in shared.audited() if line["key"] == id]
     assert told == [("get", "NotFound"), ("forget_one", "NotFound"), ("get", "NotFound")]
+
+
+def test_a_key_that_is_asked_for_again_is_made_once(shared: House) -> None:
+    once = {"Idempotency-Key": "key-1"}
+    first, again = (shared.call("POST", "keys", json={"name": "app"}, headers=once) for _ in range(2))
+    assert again.json() == first.json()

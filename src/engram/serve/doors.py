@@ -173,9 +173,9 @@ def paged(items: Sequence[T], page: tuple[str | None, int]) -> tuple[list[T], st
     return list(items[first : first + limit]), str(first + limit) if more else None
 
 
-def _repeatable(dependant: Dependant) -> bool:
-    """Whether a route that depends on this takes an idempotency key."""
-    return dependant.call is _once or any(map(_repeatable, dependant.dependencies))
+def _depends(dependant: Dependant, call: object) -> bool:
+    """Whether a route depends on a call."""
+    return dependant.call is call or any(_depends(item, call) for item in dependant.dependencies)
 
 
 async def _erasures(request: Request, body: bytes) -> int:
@@ -198,7 +198,7 @@ class RepeatableRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, which gives the first answer again; where the route only reads, it reads anew."""
         handle = super().get_route_handler()
-        if not any(map(_repeatable, self.dependant.dependencies)):
+        if _depends(self.dependant, _reading) and not _depends(self.dependant, _once):
             return handle
         quotes = self.response_model is replies.AnswerOut
 
