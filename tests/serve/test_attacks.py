@@ -223,3 +223,15 @@ def test_a_key_that_is_asked_for_again_is_made_once(shared: House) -> None:
     once = {"Idempotency-Key": "key-1"}
     first, again = (shared.call("POST", "keys", json={"name": "app"}, headers=once) for _ in range(2))
     assert again.json() == first.json()
+
+
+def test_a_stream_says_nothing_more_once_its_key_is_revoked(talkative: Spoken) -> None:
+    id = talkative.key("watching", rights="read", tenant="events")
+    shown = {"Authorization": f"Bearer {talkative.keys['watching']}"}
+    url = f"{talkative.process.url}/engram/v1/events/changes"
+    with httpx.stream("GET", url, headers=shown, timeout=60) as stream:
+        lines = stream.iter_lines()
+        assert "id: " in "".join(next(lines) for _ in range(3))
+        talkative.rest("DELETE", f"keys/{id}")
+        talkative.rest("POST", "memories", json={"messages": "x", "tenant": "events", **ANA})
+        assert [line for line in lines if line.startswith("data:")] == []

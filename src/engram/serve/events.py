@@ -137,6 +137,8 @@ async def _opened(guard: Guard, events: AsyncIterator[str]) -> StreamingResponse
     async def sent() -> AsyncIterator[str]:
         async with guard.service.streams:
             async for event in events:
+                if not await guard.service.keyring.still(guard.key):
+                    return  # before it tells anything more
                 yield event
 
     return StreamingResponse(sent(), media_type=_TYPE, headers=_HEADERS)

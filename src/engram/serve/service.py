@@ -54,10 +54,12 @@ class Keyring:
         return now is not None and now.state(self._core.now()) == "active"
 
     async def refresh(self) -> None:
-        """Read the keys again, once for all who wait for it."""
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._load())
-        await asyncio.shield(self._reading)
+        """Read the keys as they are from now on, once for all who wait for it."""
+        asked = time.monotonic()
+        while self._read < asked:  # one that is under way may have begun before what was changed
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._load())
+            await asyncio.shield(self._reading)
 
     async def _at_most(self, fresh: float, stale: float) -> None:
         age = time.monotonic() - self._read
