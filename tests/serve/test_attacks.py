@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from engram.serve.limits import Buckets
 from engram.serve.speech import spoken
 from serve.service import WIDE, House, house, problem
 from serve.speaking import Spoken
@@ -235,3 +237,15 @@ def test_a_stream_says_nothing_more_once_its_key_is_revoked(talkative: Spoken) -
         talkative.rest("DELETE", f"keys/{id}")
         talkative.rest("POST", "memories", json={"messages": "x", "tenant": "events", **ANA})
         assert [line for line in lines if line.startswith("data:")] == []
+
+
+def test_who_goes_on_guessing_keeps_no_request_waiting(tmp_path: Path) -> None:
+    with house(tmp_path) as served:
+        served.service._failed = Buckets(1e-6, 1)
+        guess = {"Authorization": f"Bearer engram_a_{'b' * 40}"}
+        assert served.call("GET", "stats", as_=None, headers=guess).status_code == 401
+        served.service.keyring._read = time.monotonic() + 3600  # a new key would be waited for until then
+        for _ in range(3):
+            asked = served.client.get("/engram/v1/stats", headers=guess)
+            assert served.do(asyncio.wait_for(asked, 60)).status_code == 429
+        assert served.call("GET", "stats").status_code == 200

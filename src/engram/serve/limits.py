@@ -52,6 +52,11 @@ class Buckets:
         self._rate, self._burst = rate, burst
         self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def empty(self, name: str) -> bool:
+        """Whether there is none to take."""
+        left, since = self._held.get(name, (self._burst, 0.0))
+        return left + (time.monotonic() - since) * self._rate < 1
+
     def take(self, name: str) -> float:
         """Take one; 0 where there was one, else the seconds until there is."""
         now = time.monotonic()

@@ -35,11 +35,11 @@ class Keyring:
         self._read = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
-    async def find(self, token: str) -> Key | None:
-        """The key of a token, where it may be used now."""
+    async def find(self, token: str, *, again: bool = True) -> Key | None:
+        """The key of a token, where it may be used now; with `again` the keys are read anew for a new one."""
         await self._at_most(_FRESH, _STALE)
         found = matching(self._keys, token, self._core.now())
-        if found is None and readable(token):
+        if found is None and again and readable(token):
             before = self._read
             await asyncio.sleep(before + _NEW - time.monotonic())
             if self._read == before:  # else another request has read them meanwhile
@@ -97,7 +97,8 @@ class Service:
 
     async def admitted(self, token: str | None, address: str) -> Key:
         """The key of whoever asks. Raises `Unauthorized`, or `TooMany` where it asks too often."""
-        key = None if token is None else await self.keyring.find(token)
+        again = not self._failed.empty(address)  # whoever guesses on keeps no request waiting
+        key = None if token is None else await self.keyring.find(token, again=again)
         if key is None:
             wait = self._failed.take(address)
             if wait:
