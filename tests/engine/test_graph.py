@@ -139,7 +139,8 @@ def test_the_limit(memory: Memory) -> None:
     ("arguments", "error", "message"),
     [
         ({"about": "Adda"}, NotFound, "did you mean 'ada'"),
-        ({"about": ["Ada", "\0"]}, NotFound, "no entity the name"),
+        ({"about": ["Ada", "\1"]}, NotFound, "no entity the name"),
+        ({"about": ["Ada", "\0"]}, InvalidInput, "about: a NUL character"),
         ({"about": 3}, InvalidInput, "about: expected text"),
         ({"about": ["Ada", 3]}, InvalidInput, "about: expected text"),
         ({"depth": -1}, InvalidInput, "depth: expected a whole number from 0 to 20"),
