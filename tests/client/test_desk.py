@@ -6,13 +6,14 @@ import asyncio
 import inspect
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client.loopback import Loopback, loopback
-from engram import AsyncMemory, Forbidden, Memory, NotFound, StoreError
-from engram.client import AsyncClient, Client, Service
+from engram import AsyncMemory, Forbidden, InvalidInput, Memory, NotFound, StoreError
+from engram.client import AsyncClient, Client, Service, asking
 from engram.client.events import Reader
 from engram.kernel.operations import Job
 from engram.kernel.protocols import Batch, PutJob
@@ -145,3 +146,35 @@ def test_keys_are_made_turned_and_ended(server: Loopback) -> None:
         ):
             memory.add("x", user_id="team-1")
         assert key not in repr(client)
+
+
+def test_the_audit_is_for_admins(server: Loopback, tmp_path: Path) -> None:
+    url, key = server.serve(AsyncMemory("ram:"), audit=tmp_path / "audit.jsonl")
+    with Memory(url, key=key) as memory, Client(url, key=key) as client:
+        id = memory.add("We moved to Lisbon.", user_id="ana").items[0].id
+        for _ in range(3):
+            memory.search("Lisbon", user_id="ana")
+        memory.search("Lisbon", user_id="bo")
+        lines = client.audit(user_id="ana", since="2020-01-01")
+        assert [line["call"] for line in lines] == ["search", "search", "search", "add"]
+        assert [line["call"] for line in client.audit(limit=3, user_id="ana", call="search")] == [
+            "search"
+        ] * 3
+        assert [line["ids"] for line in client.audit(record=id, call="add")] == [[id]]
+        assert client.audit(until="2020-01-01") == []
+        with pytest.raises(InvalidInput, match="limit: expected a whole number from 1"):
+            client.audit(limit=0)
+        reading = client.create_key(name="app", rights="read", tenant="default", users="ana")
+    with Client(url, key=reading["key"]) as client, pytest.raises(Forbidden):
+        client.audit()
+
+
+def test_the_audit_is_asked_for_by_pages() -> None:
+    talk = asking.audit({"call": "add"}, 1500, {"user_id": "ana"})
+    first = next(talk)
+    assert first.params == {"user_id": "ana", "call": "add", "limit": "1000"}
+    second = talk.send({"items": [{}] * 900, "next": "900"})
+    assert (second.params["limit"], second.params["after"]) == ("600", "900")
+    with pytest.raises(StopIteration) as ended:
+        talk.send({"items": [{}] * 600, "next": "1500"})
+    assert len(ended.value.value) == 1500

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -85,6 +86,24 @@ class AsyncClient:
     async def revoke_key(self, id: str) -> dict[str, Any]:
         """A key that is ended for good."""
         return await self._wire.say(asking.revoke_key(id))
+
+    async def audit(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        key: str | None = None,
+        call: str | None = None,
+        record: str | None = None,
+        limit: int = 100,
+        **ids: str | None,
+    ) -> list[dict[str, Any]]:
+        """Who read and changed what, in ids, the newest first, `limit` lines at most; for an admin's key.
+
+        From `since` on and before `until`, by the id of a key, by call (`search`), about a record's id.
+        """
+        wanted = {"since": since, "until": until, "key": key, "call": call, "record": record}
+        return await self._wire.say(asking.audit(wanted, limit, ids))
 
     async def health(self) -> dict[str, Any]:
         """The service's `status` and `version`. Raises `StoreError` where it cannot answer requests."""

@@ -1,4 +1,4 @@
-"""What a service has besides a memory, as requests: owed work, keys, health."""
+"""What a service has besides a memory, as requests: owed work, keys, the audit, health."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 from urllib.parse import quote
 
 from engram.client.call import Request, Talk
+from engram.client.calls import moment_text
+from engram.engine.ingest import whole_number
 from engram.kernel.errors import NotFound
 from engram.kernel.scope import SCOPE_FIELDS, Scope
 
 __all__ = [
+    "audit",
     "create_key",
     "health",
     "job",
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 _PAGE = 1000
+_MOST_LINES = 1_000_000
 Json = dict[str, Any]
 
 
@@ -87,6 +91,22 @@ def revoke_key(id: str) -> Talk[Json]:
     """A key that is ended for good."""
     ended: Json = yield Request("DELETE", f"/keys/{_place(id, 'key')}")
     return ended
+
+
+def audit(wanted: Mapping[str, object], limit: int, ids: Mapping[str, object]) -> Talk[list[Json]]:
+    """Lines of the audit, the newest first."""
+    whole_number(limit, "limit", 1, _MOST_LINES)
+    given = {name: moment_text(value) for name, value in wanted.items() if value is not None}
+    params = named(ids) | {name: text for name, text in given.items() if text is not None}
+    found: list[Json] = []
+    after = None
+    while True:
+        page = {"limit": str(min(limit - len(found), _PAGE))} | ({"after": after} if after else {})
+        told = yield Request("GET", "/audit", params | page)
+        found += told["items"]
+        after = told["next"]
+        if after is None or len(found) >= limit:
+            return found
 
 
 def health() -> Talk[Json]:

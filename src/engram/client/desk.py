@@ -1,9 +1,10 @@
-"""A service apart from its memory: its events, its owed work, its keys."""
+"""A service apart from its memory: its events, its owed work, its keys, its audit."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -25,11 +26,12 @@ STREAM = 30.0
 
 
 class Client:
-    """What a service has besides a memory: events, owed work, keys. `AsyncClient` has the same names.
+    """What a service has besides a memory: events, owed work, keys, the audit.
 
-    `url` and `key` are those of `Memory`. Scope ids (`tenant`, `user_id`, `agent_id`, `run_id`) are keywords;
-    jobs and keys are mappings of JSON values. Calls raise `Forbidden` for what the key does not reach or may
-    not do, and `StoreError` where the service cannot be reached. Thread-safe.
+    `AsyncClient` has the same names. `url` and `key` are those of `Memory`. Scope ids (`tenant`, `user_id`,
+    `agent_id`, `run_id`) are keywords; jobs, keys and lines of the audit are mappings of JSON values. Calls
+    raise `Forbidden` for what the key does not reach or may not do, and `StoreError` where the service cannot
+    be reached. Thread-safe.
     """
 
     def __init__(self, url: str | Service, *, key: str | None = None) -> None:
@@ -90,6 +92,24 @@ class Client:
     def revoke_key(self, id: str) -> dict[str, Any]:
         """A key that is ended for good."""
         return self._wire.say(asking.revoke_key(id))
+
+    def audit(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        key: str | None = None,
+        call: str | None = None,
+        record: str | None = None,
+        limit: int = 100,
+        **ids: str | None,
+    ) -> list[dict[str, Any]]:
+        """Who read and changed what, in ids, the newest first, `limit` lines at most; for an admin's key.
+
+        From `since` on and before `until`, by the id of a key, by call (`search`), about a record's id.
+        """
+        wanted = {"since": since, "until": until, "key": key, "call": call, "record": record}
+        return self._wire.say(asking.audit(wanted, limit, ids))
 
     def health(self) -> dict[str, Any]:
         """The service's `status` and `version`. Raises `StoreError` where it cannot answer requests."""
