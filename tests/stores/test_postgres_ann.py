@@ -275,7 +275,9 @@ def test_nothing_of_it_is_left_after_a_purge(site: Site) -> None:
         (id,) = site.put([a_record("Bytes.", scope=replace(ACME, agent_id=agent))])
         assert sighted()
         site.store.commit(Batch((Expunge((id,)),)))
-        assert site.store.purge()
+        for _ in range(20):  # other tests of this server may look back a while
+            if site.store.purge():
+                break
         assert not sighted()
     assert site.near(site.texts[3])[0] == site.ids[3]  # without an index over vectors, which was dropped
     with connect(site.store.target) as link:

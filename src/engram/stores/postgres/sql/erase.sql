@@ -51,5 +51,19 @@ UPDATE counter SET unpurged = 0 WHERE erasures = %s
 SELECT count(*) = 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = current_schema() AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE')
 
+-- name: mark
+SELECT pg_current_xact_id()::xid::text
+
+-- name: looked_back
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
+        AND greatest(age(backend_xmin), age(backend_xid)) > age(%s::text::xid)
+)
+
+-- name: beyond
+SELECT coalesce(bool_and(age(c.relfrozenxid) <= age(%s::text::xid)), false) FROM pg_class c
+WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)
+
 -- name: rewrite
 VACUUM (FULL, ANALYZE) {table}
