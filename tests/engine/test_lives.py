@@ -10,7 +10,7 @@ import pytest
 
 from engine.lives import KINDS, Case, Violation, cases, live
 
-SEEDS = 2000 if "ENGRAM_FULL" in os.environ else 2
+SEEDS = 2000 if "ENGRAM_FULL" in os.environ else 3
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)

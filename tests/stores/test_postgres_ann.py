@@ -286,7 +286,7 @@ def test_nothing_of_it_is_left_after_a_purge(site: Site) -> None:
         assert ann_build.lacking(link, 100) == []
 
 
-def test_tending_makes_what_a_tenant_lacks(site: Site) -> None:
+def test_tending_makes_what_a_tenant_lacks(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """As the owner; anybody else is told by doctor who can."""
     core = Core(site.store, load_policy("dense"), site.embedder, lambda: day(400), large=100)
     with connect(site.store.target) as link, closing(site.opened("acme")) as acme:
@@ -295,6 +295,11 @@ def test_tending_makes_what_a_tenant_lacks(site: Site) -> None:
         assert not site.store.index("acme", 1 << 30)
         assert ann_build.lacking(link, 100, "bolt") == []
         assert [tenant for tenant, _ in ann_build.lacking(link, 100)] == ["acme"]
+        with connect(site.store.target) as other, ann_build._alone(other):
+            assert not site.store.index("acme", 100)
+        assert [record.getMessage() for record in caplog.records if record.name == "engram.stores"] == [
+            "the indexes of a large tenant are not made (StoreError); engram doctor --fix says why"
+        ]
         run(upkeep.tend(core, ACME, 0.0), core.performed)
         assert ann_build.lacking(link, 100) == []
     assert not site.store.index("acme", 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from engram.stores.postgres.queries import queries
 
 __all__ = ["build", "drop_vectors", "index", "lacking", "pgvector"]
 
+_LOG = logging.getLogger("engram.stores")
 _SQL = queries("ann_build")
 _ASK = queries("ann")
 _PAGE = 2000
@@ -117,7 +119,7 @@ def index(link: Link, tenant: str, above: int) -> bool:
     """Make the indexes of a tenant with more than `above` records that lacks some.
 
     False where it lacks none, where the login does not own the tables, where there is no pgvector to be had,
-    or where another process is at it.
+    or where making them failed, as when another process is at it: the log says why.
     """
     owner = link.execute(_SQL["owner"]).fetchone()
     if owner is None or not owner[0] or pgvector(link) == (None, None):
@@ -126,8 +128,10 @@ def index(link: Link, tenant: str, above: int) -> bool:
         return False
     try:
         build(link, tenant)
-    except (ConfigError, StoreError):
-        return False  # `engram doctor` says what is in the way
+    except (ConfigError, StoreError) as error:
+        kind = type(error).__name__  # its words name the tenant
+        _LOG.warning("the indexes of a large tenant are not made (%s); engram doctor --fix says why", kind)
+        return False
     return True
 
 
